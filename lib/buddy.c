@@ -1,0 +1,1131 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Buddy: power-of-two blocks of pages in a range of addresses, in bounded time.
+ *
+ * 1. Terms. A page is the smallest unit, of any power of two of bytes. A page
+ *    number counts from the origin: the base of the region rounded down so far
+ *    that a block is aligned in the address space just if it is in page
+ *    numbers. A piece is 2^order pages at a multiple of 2^order; its buddy is
+ *    the other half of the piece of the next order around it. Free memory is
+ *    kept as the largest pieces possible. A block, the memory of one
+ *    allocation, is one piece, or several one after another if it is no power
+ *    of two long or doesn't start at a multiple of it: then always the largest
+ *    pieces that fit, going up in order, then down.
+ *
+ * 2. Structure. The memory that is managed is never touched, so that it can be
+ *    anything. Beside it, in memory that the caller gives, lie
+ *      - for each order, a free map (lib/freemap.c) of the free pieces, 2 bits
+ *        a page in all, and a tenth of that for the summaries;
+ *      - a tag for each page, a byte:
+ *
+ *          7 6 5 4 3 2 1 0
+ *          0 g [order + 1]   a free piece starts here
+ *          0 g 0 0 0 0 0 0   inside a piece
+ *          1 0 [order + 1]   a block in use starts here, with a piece of this order
+ *          1 1 g [ order ]   a later piece of a block in use starts here
+ *
+ *        where g says that a block that started here was given out once, which
+ *        tells freeing twice from freeing what never was. One more tag behind
+ *        the last page is always 0.
+ *    Of the tags inside a piece only g has a meaning, so that splitting and
+ *    joining write one tag each, whatever the size.
+ *
+ * 3. Algorithm. Allocation takes the lowest order that has a free piece large
+ *    enough (a bit mask of orders that have any), there the lowest or highest
+ *    piece (the free map), puts back what is too much of it, and tags the rest.
+ *    Constraints are the same search with a window and an alignment, order by
+ *    order. Freeing takes the tag's word for the order, then joins buddies for
+ *    as long as the buddy's tag says that it is free and whole. The block
+ *    around an address is found by rounding the page number down to ever higher
+ *    powers of two until a tag is not that of an inside.
+ *
+ * 4. Bounds, with n the number of orders (log2 of the pages, at most 33):
+ *    allocation and freeing n splits or joins, each a bounded change to a free
+ *    map; a block that isn't one piece has at most 2n, and all together they
+ *    join at most 4n times. Looking up an address takes at most 4n tags. No
+ *    operation but init and verify depends on the number of pages.
+ *
+ * 5. Locking. One raw spinlock guards all but what init sets. It is taken with
+ *    interrupts saved, for the bounded time above, so everything may be called
+ *    from any context but NMI; nothing else is taken under it. Contents are
+ *    moved and misuse is logged after it is dropped.
+ *
+ * 6. Failure. A call that can't be right is refused and changes nothing but a
+ *    counter. A free map and tags that contradict each other mean that the
+ *    metadata was damaged: this WARNs once, and the buddy serves nothing more
+ *    (-EIO), as whatever it gave might be in use.
+ *
+ * After D. E. Knuth, The Art of Computer Programming, vol. 1, 2.5, algorithms R
+ * and S, with maps in place of lists.
+ */
+#include <linux/align.h>
+#include <linux/bug.h>
+#include <linux/errno.h>
+#include <linux/export.h>
+#include <linux/instruction_pointer.h>
+#include <linux/lockdep.h>
+#include <linux/log2.h>
+#include <linux/math64.h>
+#include <linux/timekeeping.h>
+
+#include "buddy_internal.h"
+
+/* What is looked for: @pages, aligned to 2^@align_order, starting in [@lo, @hi]. */
+struct want {
+	unsigned long need;
+	unsigned long pages;
+	unsigned int order;
+	bool topdown;
+	unsigned int align_order;
+	unsigned long lo;
+	unsigned long hi;
+	unsigned int steps;
+};
+
+/* Where it was found: at @start, in the free piece of @order at @piece. */
+struct spot {
+	unsigned long piece;
+	unsigned int order;
+	unsigned long start;
+};
+
+#define NOWHERE	ULONG_MAX
+
+/* ---- Saying no ---- */
+
+/* Count and log a call that can't be right; @err is passed through. */
+static noinline __cold int refuse(struct quarry_buddy *buddy, int err, const char *what,
+				  u64 value, unsigned long caller)
+{
+	struct quarry_misuse misuse = {
+		.kind = "buddy",
+		.name = buddy->name,
+		.what = what,
+		.base = buddy->region.base,
+		.size = buddy->region.size,
+		.value = value,
+		.caller = caller,
+	};
+	unsigned long irq;
+
+	raw_spin_lock_irqsave(&buddy->lock, irq);
+	buddy->nr_misuses++;
+	raw_spin_unlock_irqrestore(&buddy->lock, irq);
+
+	quarry_report_misuse(&misuse);
+	return err;
+}
+
+/* As refuse(), for what find_used() said of an address. */
+static int refuse_addr(struct quarry_buddy *buddy, int err, const char *what, u64 addr,
+		       unsigned long caller)
+{
+	return err == -EIO ? err : refuse(buddy, err, what, addr, caller);
+}
+
+/* Take the buddy out of service: its metadata contradict each other. */
+static noinline __cold void broken(struct quarry_buddy *buddy, const char *what,
+				   unsigned long page, unsigned int order)
+{
+	lockdep_assert_held(&buddy->lock);
+
+	WARN_ONCE(!buddy->broken, "quarry: buddy %s out of service: %s, page %lu, order %u\n",
+		  buddy->name, what, page - buddy->first, order);
+	buddy->broken = true;
+	buddy->free_orders = 0;
+}
+
+static u64 largest_free(const struct quarry_buddy *buddy)
+{
+	if (!buddy->free_orders)
+		return 0;
+	return BIT_ULL(__fls(buddy->free_orders)) << buddy->page_shift;
+}
+
+static u64 free_bytes(const struct quarry_buddy *buddy)
+{
+	return (buddy->nr_pages - buddy->used_pages) << buddy->page_shift;
+}
+
+/* Keep a record of a request that found no room; @err is passed through. */
+static noinline __cold int fail(struct quarry_buddy *buddy, int err,
+				const struct quarry_buddy_request *request)
+{
+	lockdep_assert_held(&buddy->lock);
+
+	if (buddy->broken)
+		return -EIO;
+
+	buddy->nr_failures++;
+	buddy->last_failure = (struct quarry_buddy_failure) {
+		.request = *request,
+		.when = ktime_get_mono_fast_ns(),
+		.free = free_bytes(buddy),
+		.largest_free = largest_free(buddy),
+	};
+	return err;
+}
+
+/* ---- Free pieces ---- */
+
+static inline void insert_free(struct quarry_buddy *buddy, unsigned long page, unsigned int order)
+{
+	u8 *tag = tag_of(buddy, page);
+
+	if (unlikely(!quarry_freemap_set(&buddy->free[order], page >> order))) {
+		broken(buddy, "a free piece was free already", page, order);
+		return;
+	}
+	*tag = (*tag & TAG_GIVEN) | free_tag(order);
+	buddy->nr_free[order]++;
+	buddy->free_orders |= BIT(order);
+}
+
+/* The tag is left for the caller to overwrite. */
+static inline bool remove_free(struct quarry_buddy *buddy, unsigned long page, unsigned int order)
+{
+	if (unlikely(!quarry_freemap_clear(&buddy->free[order], page >> order))) {
+		broken(buddy, "a free piece is not in the free map", page, order);
+		return false;
+	}
+	if (!--buddy->nr_free[order])
+		buddy->free_orders &= ~BIT(order);
+	return true;
+}
+
+/*
+ * Put back what lies between the start of a removed piece and @end, or between
+ * @start and the end of one. As the outer border is aligned to more than the
+ * inner, the inner border's alignment is the order of the piece next to it.
+ */
+static inline void put_back_before(struct quarry_buddy *buddy, unsigned long piece,
+				   unsigned long end)
+{
+	while (end != piece) {
+		unsigned int order = __ffs(end);
+
+		end -= BIT(order);
+		insert_free(buddy, end, order);
+		buddy->nr_splits++;
+	}
+}
+
+static inline void put_back_after(struct quarry_buddy *buddy, unsigned long start,
+				  unsigned long piece_end)
+{
+	while (start != piece_end) {
+		unsigned int order = __ffs(start);
+
+		insert_free(buddy, start, order);
+		start += BIT(order);
+		buddy->nr_splits++;
+	}
+}
+
+/* Make a piece free whose tag is that of an inside, joining it with its buddies. */
+static inline void join(struct quarry_buddy *buddy, unsigned long page, unsigned int order)
+{
+	for (;; order++) {
+		unsigned long other = page ^ BIT(order);
+
+		if (!is_managed(buddy, other) || !is_free_piece(*tag_of(buddy, other), order))
+			break;
+		if (unlikely(!remove_free(buddy, other, order)))
+			break;
+		*tag_of(buddy, page | BIT(order)) &= TAG_GIVEN;
+		page &= ~BIT(order);
+		buddy->nr_merges++;
+	}
+	insert_free(buddy, page, order);
+}
+
+/* ---- Blocks in use ---- */
+
+/* Tag free memory, its pieces removed already, as one block. */
+static inline void mark_used(struct quarry_buddy *buddy, const struct page_range *block)
+{
+	unsigned long page = block->start;
+	unsigned int order = piece_order(page, block->end);
+
+	*tag_of(buddy, page) = TAG_USED | free_tag(order);
+	while ((page += BIT(order)) != block->end) {
+		u8 *tag = tag_of(buddy, page);
+
+		order = piece_order(page, block->end);
+		*tag = TAG_LATER | (*tag & TAG_GIVEN) / (TAG_GIVEN / TAG_LATER_GIVEN) | order;
+		buddy->nr_splits++;
+	}
+}
+
+/* The tag that the start of a block's piece has when it is an inside again. */
+static inline u8 inside_tag(u8 tag)
+{
+	if (is_later_piece(tag))
+		return (tag & TAG_LATER_GIVEN) * (TAG_GIVEN / TAG_LATER_GIVEN);
+	return TAG_GIVEN;
+}
+
+/* The reverse of mark_used(): all tags of the block are those of insides. */
+static void unmark(struct quarry_buddy *buddy, const struct page_range *block)
+{
+	unsigned long page = block->start;
+
+	while (page != block->end) {
+		u8 *tag = tag_of(buddy, page);
+
+		page += BIT(tag_order(*tag));
+		*tag = inside_tag(*tag);
+	}
+}
+
+/* Free a block, piece by piece; returns its pages. */
+static inline unsigned long release(struct quarry_buddy *buddy, unsigned long start)
+{
+	unsigned long page = start;
+	bool more;
+
+	do {
+		u8 *tag = tag_of(buddy, page);
+		unsigned int order = tag_order(*tag);
+		unsigned long next = page + BIT(order);
+
+		more = is_later_piece(*tag_of(buddy, next));
+		*tag = inside_tag(*tag);
+		join(buddy, page, order);
+		page = next;
+	} while (more);
+	return page - start;
+}
+
+/* Free a range that is tagged as an inside. */
+void __quarry_buddy_release_range(struct quarry_buddy *buddy, const struct page_range *range)
+{
+	unsigned long page = range->start;
+
+	while (page != range->end) {
+		unsigned int order = piece_order(page, range->end);
+
+		join(buddy, page, order);
+		page += BIT(order);
+	}
+}
+
+static inline void account_taken(struct quarry_buddy *buddy, unsigned long pages)
+{
+	buddy->used_pages += pages;
+	if (buddy->peak_pages < buddy->used_pages)
+		buddy->peak_pages = buddy->used_pages;
+}
+
+/* ---- Looking up ---- */
+
+/* The start of the piece that holds a managed page. */
+static unsigned long piece_around(const struct quarry_buddy *buddy, unsigned long page)
+{
+	while (page > buddy->first && is_inside(*tag_of(buddy, page)))
+		page &= page - 1;
+	return page;
+}
+
+/*
+ * The piece of a block before one of its later pieces: the one whose order says
+ * that it ends here. Going back through a block, the orders tried go up while
+ * the pieces do and down again after, so that the whole way is O(log).
+ */
+static unsigned long piece_before(const struct quarry_buddy *buddy, unsigned long piece)
+{
+	unsigned int order = __ffs(piece);
+
+	for (;; order--) {
+		unsigned long before = piece - BIT(order);
+
+		if (is_managed(buddy, before)) {
+			u8 tag = *tag_of(buddy, before);
+
+			if (is_used(tag) && tag_order(tag) == order)
+				return before;
+		}
+		if (!order)
+			return buddy->first;
+	}
+}
+
+/* The block, in use or free, around a piece. */
+static struct page_range block_around(const struct quarry_buddy *buddy, unsigned long piece)
+{
+	struct page_range block = { piece, piece_end(buddy, piece) };
+
+	if (!is_used(*tag_of(buddy, piece)))
+		return block;
+
+	while (is_later_piece(*tag_of(buddy, block.start)))
+		block.start = piece_before(buddy, block.start);
+	while (is_later_piece(*tag_of(buddy, block.end)))
+		block.end = piece_end(buddy, block.end);
+	return block;
+}
+
+/* Why an address that starts no block in use can't be freed. */
+static noinline __cold int why_not_used(const struct quarry_buddy *buddy, u64 addr,
+					const char **what)
+{
+	unsigned long page = page_at(buddy, addr);
+
+	*what = "not an address that is managed";
+	if (!is_managed(buddy, page))
+		return -EINVAL;
+
+	*what = "not the start of a block";
+	if (page_addr(buddy, page) != addr)
+		return -EINVAL;
+	if (is_used(*tag_of(buddy, piece_around(buddy, page))))
+		return -EINVAL;
+
+	*what = "never given out";
+	if (!(*tag_of(buddy, page) & TAG_GIVEN))
+		return -EINVAL;
+
+	*what = "free already";
+	return -ENOENT;
+}
+
+/* The page at which a block in use starts, or an errno and the reason. */
+static inline int find_used(const struct quarry_buddy *buddy, u64 addr, unsigned long *page,
+			    const char **what)
+{
+	lockdep_assert_held(&buddy->lock);
+
+	if (unlikely(buddy->broken))
+		return -EIO;
+
+	*page = page_at(buddy, addr);
+	if (likely(page_addr(buddy, *page) == addr && is_managed(buddy, *page))) {
+		u8 tag = *tag_of(buddy, *page);
+
+		if (likely(is_used(tag) && !is_later_piece(tag)))
+			return 0;
+	}
+	return why_not_used(buddy, addr, what);
+}
+
+/* ---- Checking requests ---- */
+
+/* What a size and flags ask for; returns what is wrong with them, or NULL. */
+static inline const char *size_up(const struct quarry_buddy *buddy, u64 size,
+				  unsigned int flags, struct want *want)
+{
+	u64 last_page = (size - 1) >> buddy->page_shift;
+
+	if (unlikely(!size))
+		return "size is zero";
+	if (unlikely(size > BIT_ULL(63)))
+		return "size overflows";
+	if (unlikely(flags & ~QUARRY_BUDDY_FLAGS))
+		return "unknown flags";
+
+	want->steps = 0;
+	want->topdown = flags & QUARRY_BUDDY_TOPDOWN;
+	/* An order that no free piece has, for what can never fit. */
+	if (unlikely(last_page >= buddy->nr_pages))
+		last_page = BIT_ULL(QUARRY_BUDDY_MAX_ORDER);
+	want->order = fls64(last_page);
+	want->need = last_page + 1;
+	want->pages = flags & QUARRY_BUDDY_EXACT ? want->need : BIT(want->order);
+	return NULL;
+}
+
+/* The first page that lies wholly at or above an address. */
+static unsigned long page_from(const struct quarry_buddy *buddy, u64 addr)
+{
+	if (addr <= buddy->region.base)
+		return buddy->first;
+	return page_at(buddy, addr - 1) + 1;
+}
+
+/* The page behind the last one that lies wholly at or below an address. */
+static unsigned long page_until(const struct quarry_buddy *buddy, u64 addr)
+{
+	if (addr >= quarry_region_last(&buddy->region))
+		return end_page(buddy);
+	if (addr < buddy->region.base)
+		return buddy->first;
+	return page_at(buddy, addr + 1);
+}
+
+/*
+ * An alignment above that of the largest piece: at most one address in the
+ * region has it, so the window shrinks to that one.
+ */
+static void pin(const struct quarry_buddy *buddy, u64 align, struct want *want)
+{
+	u64 offset = -buddy->region.base & (align - 1);
+	unsigned long page;
+
+	want->align_order = buddy->max_order;
+	page = page_at(buddy, buddy->region.base + offset);
+	if (offset >= buddy->region.size || page < want->lo || page > want->hi)
+		want->order = QUARRY_BUDDY_NR_ORDERS;
+	want->lo = page;
+	want->hi = page;
+}
+
+/* As size_up(), for all that a request says. */
+static const char *size_up_request(const struct quarry_buddy *buddy,
+				   const struct quarry_buddy_request *request, struct want *want)
+{
+	const char *what = size_up(buddy, request->size, request->flags, want);
+	unsigned long end;
+
+	if (what)
+		return what;
+	if (request->align && !is_power_of_2(request->align))
+		return "alignment is no power of two";
+	if (request->min > request->max)
+		return "window is empty";
+
+	want->lo = page_from(buddy, request->min);
+	end = page_until(buddy, request->max);
+	if (end < want->lo || end - want->lo < want->pages)
+		want->order = QUARRY_BUDDY_NR_ORDERS;
+	want->hi = end - want->pages;
+
+	want->align_order = want->order;
+	if (request->align > BIT_ULL(buddy->max_order) << buddy->page_shift)
+		pin(buddy, request->align, want);
+	else if (request->align >> buddy->page_shift)
+		want->align_order = max_t(unsigned int, want->order,
+					  ilog2(request->align) - buddy->page_shift);
+	return NULL;
+}
+
+/* ---- Finding ---- */
+
+static inline unsigned long orders_from(const struct quarry_buddy *buddy, unsigned int order)
+{
+	return buddy->free_orders >> order << order;
+}
+
+/* Any place will do: the lowest or highest piece of the lowest order. */
+static inline bool find_anywhere(struct quarry_buddy *buddy, struct want *want,
+				 struct spot *spot)
+{
+	unsigned long orders = orders_from(buddy, want->order);
+	const struct quarry_freemap *map;
+	unsigned long index;
+
+	if (unlikely(!orders))
+		return false;
+
+	spot->order = __ffs(orders);
+	map = &buddy->free[spot->order];
+	index = want->topdown ? quarry_freemap_last(map) : quarry_freemap_first(map);
+	want->steps++;
+	if (unlikely(index == QUARRY_FREEMAP_NONE)) {
+		broken(buddy, "a free map has lost its pieces", buddy->first, spot->order);
+		return false;
+	}
+
+	spot->piece = index << spot->order;
+	spot->start = spot->piece;
+	if (want->topdown)
+		spot->start += BIT(spot->order) - BIT(want->order);
+	return true;
+}
+
+/*
+ * The lowest start in the window that free pieces of one order can serve, or
+ * NONE. A piece smaller than the alignment can serve only with its own start,
+ * so those whose place is a multiple of it are asked for.
+ */
+static unsigned long lowest_start(const struct quarry_buddy *buddy, struct want *want,
+				  unsigned int order)
+{
+	unsigned int align_shift = max(want->align_order, order) - order;
+	unsigned long start = ALIGN(want->lo, BIT(want->align_order));
+	unsigned long index;
+
+	want->steps++;
+	index = quarry_freemap_next(&buddy->free[order], start >> order, align_shift);
+	if (index == QUARRY_FREEMAP_NONE)
+		return NOWHERE;
+
+	start = max(start, index << order);
+	return start > want->hi ? NOWHERE : start;
+}
+
+/* The highest start: lowest_start() in the mirror. */
+static unsigned long highest_start(const struct quarry_buddy *buddy, struct want *want,
+				   unsigned int order)
+{
+	unsigned int align_shift = max(want->align_order, order) - order;
+	unsigned long start = ALIGN_DOWN(want->hi, BIT(want->align_order));
+	unsigned long index, last;
+
+	want->steps++;
+	index = quarry_freemap_prev(&buddy->free[order], start >> order, align_shift);
+	if (index == QUARRY_FREEMAP_NONE)
+		return NOWHERE;
+
+	last = ((index + 1) << order) - 1;
+	start = min(start, ALIGN_DOWN(last, BIT(want->align_order)));
+	return start < want->lo ? NOWHERE : start;
+}
+
+/* Only some places will do: order by order, from the lowest that can serve. */
+static bool find_within(const struct quarry_buddy *buddy, struct want *want, struct spot *spot)
+{
+	unsigned long orders;
+
+	for (orders = orders_from(buddy, want->order); orders; orders &= orders - 1) {
+		spot->order = __ffs(orders);
+		spot->start = want->topdown ? highest_start(buddy, want, spot->order) :
+					      lowest_start(buddy, want, spot->order);
+		if (spot->start != NOWHERE) {
+			spot->piece = ALIGN_DOWN(spot->start, BIT(spot->order));
+			return true;
+		}
+	}
+	return false;
+}
+
+/* Whether no page of a range, which may be empty, is in use or not managed. */
+static bool is_range_free(const struct quarry_buddy *buddy, const struct page_range *range)
+{
+	unsigned long page = range->start;
+
+	if (range->start < buddy->first || range->end > end_page(buddy))
+		return false;
+
+	while (page < range->end) {
+		unsigned long piece = piece_around(buddy, page);
+
+		if (is_used(*tag_of(buddy, piece)))
+			return false;
+		page = piece_end(buddy, piece);
+	}
+	return true;
+}
+
+/* ---- Taking ---- */
+
+/* Cut what was found out of its piece and make it a block in use. */
+static inline bool carve(struct quarry_buddy *buddy, const struct spot *spot,
+			 const struct page_range *block)
+{
+	lockdep_assert_held(&buddy->lock);
+
+	if (unlikely(!remove_free(buddy, spot->piece, spot->order)))
+		return false;
+	put_back_before(buddy, spot->piece, block->start);
+	put_back_after(buddy, block->end, spot->piece + BIT(spot->order));
+	mark_used(buddy, block);
+
+	account_taken(buddy, block->end - block->start);
+	buddy->nr_allocs++;
+	return true;
+}
+
+/* Remove all free pieces in a range known to be free; its tags are insides then. */
+static void clear_range(struct quarry_buddy *buddy, const struct page_range *range)
+{
+	unsigned long page = range->start;
+
+	while (page < range->end) {
+		unsigned long piece = piece_around(buddy, page);
+		unsigned long end = piece_end(buddy, piece);
+
+		if (!remove_free(buddy, piece, tag_order(*tag_of(buddy, piece))))
+			return;
+		*tag_of(buddy, piece) &= TAG_GIVEN;
+		put_back_before(buddy, piece, page);
+		put_back_after(buddy, min(end, range->end), end);
+		page = end;
+	}
+}
+
+/* Describe and return a block that was found and carved, or the failure. */
+static inline int serve(struct quarry_buddy *buddy, bool found, const struct want *want,
+			const struct spot *spot, struct quarry_buddy_block *block)
+{
+	struct page_range range;
+
+	buddy->nr_steps += want->steps;
+	if (unlikely(!found))
+		return -ENOSPC;
+	range = (struct page_range) { spot->start, spot->start + want->pages };
+	if (unlikely(!carve(buddy, spot, &range)))
+		return -EIO;
+	describe(buddy, block, &range, false);
+	return 0;
+}
+
+/**
+ * quarry_buddy_alloc() - allocate a block
+ * @buddy: the buddy
+ * @size: bytes wanted; rounded up to a power of two of pages, or, with
+ *	QUARRY_BUDDY_EXACT, to whole pages
+ * @flags: enum quarry_buddy_flags
+ * @block: filled in with the block's address and real size
+ *
+ * The block's address is a multiple of its size, rounded up to a power of two.
+ * It comes from the lowest order that has a free block large enough, and is the
+ * lowest there, or the highest with QUARRY_BUDDY_TOPDOWN.
+ *
+ * Context: any but NMI. O(log2(pages)), and without splits O(1).
+ * Return: 0; -EINVAL if @size is 0 or above 2^63, a flag is unknown or @block
+ * is NULL; -ENOSPC if no free block is large enough; -EIO if the buddy was
+ * taken out of service.
+ */
+int quarry_buddy_alloc(struct quarry_buddy *buddy, u64 size, unsigned int flags,
+		       struct quarry_buddy_block *block)
+{
+	struct spot spot;
+	struct want want;
+	const char *what;
+	unsigned long irq;
+	int err;
+
+	what = block ? size_up(buddy, size, flags, &want) : "no block to fill in";
+	if (unlikely(what))
+		return refuse(buddy, -EINVAL, what, size, _RET_IP_);
+
+	raw_spin_lock_irqsave(&buddy->lock, irq);
+	err = serve(buddy, find_anywhere(buddy, &want, &spot), &want, &spot, block);
+	if (unlikely(err)) {
+		struct quarry_buddy_request request = {
+			.size = size, .max = U64_MAX, .flags = flags,
+		};
+
+		err = fail(buddy, err, &request);
+	}
+	raw_spin_unlock_irqrestore(&buddy->lock, irq);
+	return err;
+}
+EXPORT_SYMBOL_GPL(quarry_buddy_alloc);
+
+/**
+ * quarry_buddy_xalloc() - allocate a block with constraints
+ * @buddy: the buddy
+ * @request: size, alignment, window and flags
+ * @block: filled in with the block's address and real size
+ *
+ * As quarry_buddy_alloc(), among the places that the constraints allow: it
+ * succeeds if, and only if, some free block holds such a place.
+ *
+ * Context: any but NMI. O(log2(pages)).
+ * Return: 0; -EINVAL if size or flags are those that quarry_buddy_alloc()
+ * refuses, the alignment is no power of two, the window is empty, or a pointer
+ * is NULL; -ENOSPC if nothing that fits is free; -EIO if out of service.
+ */
+int quarry_buddy_xalloc(struct quarry_buddy *buddy, const struct quarry_buddy_request *request,
+			struct quarry_buddy_block *block)
+{
+	struct spot spot;
+	struct want want;
+	const char *what;
+	unsigned long irq;
+	int err;
+
+	if (!request || !block)
+		return refuse(buddy, -EINVAL, "no request or no block to fill in", 0, _RET_IP_);
+	what = size_up_request(buddy, request, &want);
+	if (what)
+		return refuse(buddy, -EINVAL, what, request->size, _RET_IP_);
+
+	raw_spin_lock_irqsave(&buddy->lock, irq);
+	err = serve(buddy, find_within(buddy, &want, &spot), &want, &spot, block);
+	if (err)
+		err = fail(buddy, err, request);
+	raw_spin_unlock_irqrestore(&buddy->lock, irq);
+	return err;
+}
+EXPORT_SYMBOL_GPL(quarry_buddy_xalloc);
+
+/**
+ * quarry_buddy_probe() - whether an allocation would succeed now
+ * @buddy: the buddy
+ * @request: as for quarry_buddy_xalloc()
+ * @block: filled in with what it would give; may be NULL
+ *
+ * Changes nothing, counters included.
+ *
+ * Context: any but NMI. O(log2(pages)).
+ * Return: what quarry_buddy_xalloc() would.
+ */
+int quarry_buddy_probe(struct quarry_buddy *buddy, const struct quarry_buddy_request *request,
+		       struct quarry_buddy_block *block)
+{
+	struct spot spot;
+	struct want want;
+	unsigned long irq;
+	int err;
+
+	if (!request || size_up_request(buddy, request, &want))
+		return -EINVAL;
+
+	raw_spin_lock_irqsave(&buddy->lock, irq);
+	err = find_within(buddy, &want, &spot) ? 0 : buddy->broken ? -EIO : -ENOSPC;
+	raw_spin_unlock_irqrestore(&buddy->lock, irq);
+
+	if (!err && block)
+		describe(buddy, block, &(struct page_range){ spot.start, spot.start + want.pages },
+			 true);
+	return err;
+}
+EXPORT_SYMBOL_GPL(quarry_buddy_probe);
+
+static int take_range(struct quarry_buddy *buddy, const struct page_range *range)
+{
+	if (buddy->broken || !is_range_free(buddy, range))
+		return -EBUSY;
+
+	clear_range(buddy, range);
+	mark_used(buddy, range);
+	account_taken(buddy, range->end - range->start);
+	buddy->nr_allocs++;
+	return 0;
+}
+
+/**
+ * quarry_buddy_reserve() - allocate one certain range
+ * @buddy: the buddy
+ * @addr: its first address, a multiple of the page size
+ * @size: bytes; rounded up to whole pages
+ *
+ * The range is one block, whatever its size and alignment: freed as one by
+ * quarry_buddy_free() of @addr.
+ *
+ * Context: any but NMI. O(log2(pages)).
+ * Return: 0; -EINVAL if @addr is no multiple of the page size, or the range is
+ * empty or not wholly managed; -EBUSY if part of it is in use; -EIO if out of
+ * service.
+ */
+int quarry_buddy_reserve(struct quarry_buddy *buddy, u64 addr, u64 size)
+{
+	u64 rounded = round_up(size, BIT_ULL(buddy->page_shift));
+	struct page_range range = { .start = page_at(buddy, addr) };
+	unsigned long irq;
+	int err;
+
+	if (page_addr(buddy, range.start) != addr)
+		return refuse(buddy, -EINVAL, "reserve: not the start of a page", addr, _RET_IP_);
+	if (!quarry_region_contains(&buddy->region, addr, rounded))
+		return refuse(buddy, -EINVAL, "reserve: range not managed", addr, _RET_IP_);
+	range.end = range.start + (unsigned long)(rounded >> buddy->page_shift);
+
+	raw_spin_lock_irqsave(&buddy->lock, irq);
+	err = take_range(buddy, &range);
+	if (err) {
+		struct quarry_buddy_request request = {
+			.size = size, .min = addr, .max = addr + (rounded - 1),
+			.flags = QUARRY_BUDDY_EXACT,
+		};
+
+		err = fail(buddy, err, &request);
+	}
+	raw_spin_unlock_irqrestore(&buddy->lock, irq);
+	return err;
+}
+EXPORT_SYMBOL_GPL(quarry_buddy_reserve);
+
+/**
+ * quarry_buddy_free() - free a block
+ * @buddy: the buddy
+ * @addr: the address that the allocation gave
+ *
+ * The whole block is freed, never a part. An address 0 that isn't managed is
+ * taken for a NULL pointer, and nothing is done.
+ *
+ * An address that is given out again can't be told from what it was before, so
+ * that a stale one frees the block that starts there now; everything else that
+ * is wrong is found.
+ *
+ * Context: any but NMI. O(log2(pages)), and without joins O(1).
+ * Return: 0; -EINVAL if @addr is not managed, not the start of the block that
+ * it lies in, or was never given out; -ENOENT if it is free already; -EIO if
+ * out of service. In each of these cases nothing changes.
+ */
+int quarry_buddy_free(struct quarry_buddy *buddy, u64 addr)
+{
+	unsigned long page, irq;
+	const char *what;
+	int err;
+
+	raw_spin_lock_irqsave(&buddy->lock, irq);
+	err = find_used(buddy, addr, &page, &what);
+	if (likely(!err)) {
+		buddy->used_pages -= release(buddy, page);
+		buddy->nr_frees++;
+	}
+	raw_spin_unlock_irqrestore(&buddy->lock, irq);
+
+	if (likely(!err))
+		return 0;
+	if (!addr && !quarry_region_contains(&buddy->region, 0, 1))
+		return 0;
+	return refuse_addr(buddy, err, what, addr, _RET_IP_);
+}
+EXPORT_SYMBOL_GPL(quarry_buddy_free);
+
+/* ---- Reallocation ---- */
+
+/* A block that keeps its start loses its tail. */
+static void shrink(struct quarry_buddy *buddy, const struct page_range *block, unsigned long pages)
+{
+	struct page_range head = { block->start, block->start + pages };
+	struct page_range tail = { head.end, block->end };
+
+	if (tail.start == tail.end)
+		return;
+	unmark(buddy, block);
+	mark_used(buddy, &head);
+	__quarry_buddy_release_range(buddy, &tail);
+	buddy->used_pages -= tail.end - tail.start;
+}
+
+/* The place of the wanted size around a block, aligned as allocations are. */
+static struct page_range place_around(const struct page_range *block, const struct want *want)
+{
+	unsigned long start = ALIGN_DOWN(block->start, BIT(want->order));
+
+	return (struct page_range) { start, start + want->pages };
+}
+
+/* Whether a block can grow to @place, which begins before or where it does. */
+static bool can_grow(const struct quarry_buddy *buddy, const struct page_range *block,
+		     const struct page_range *place)
+{
+	return block->end <= place->end &&
+	       is_range_free(buddy, &(struct page_range){ place->start, block->start }) &&
+	       is_range_free(buddy, &(struct page_range){ block->end, place->end });
+}
+
+static void grow(struct quarry_buddy *buddy, const struct page_range *block, const struct page_range *place)
+{
+	unsigned long old = block->end - block->start;
+
+	unmark(buddy, block);
+	clear_range(buddy, &(struct page_range){ place->start, block->start });
+	clear_range(buddy, &(struct page_range){ block->end, place->end });
+	mark_used(buddy, place);
+	account_taken(buddy, place->end - place->start - old);
+}
+
+/*
+ * Find and take memory of another size for a block: @block becomes what holds
+ * the contents, and true comes back in @moved if they must be moved there.
+ */
+static int resize(struct quarry_buddy *buddy, struct page_range *block, struct want *want, bool *moved)
+{
+	struct page_range place = place_around(block, want);
+	unsigned long pages = block->end - block->start;
+	struct spot spot;
+	bool growable;
+
+	*moved = false;
+	if (want->need <= pages) {
+		shrink(buddy, block, min(want->pages, pages));
+		block->end = block->start + min(want->pages, pages);
+		return 0;
+	}
+	if (want->order > buddy->max_order)
+		return -ENOSPC;
+
+	growable = can_grow(buddy, block, &place);
+	*moved = !growable || place.start != block->start;
+	if (*moved && !buddy->move)
+		return -ENOSPC;
+
+	/* Contents that move go to another block, if there is one. */
+	if (*moved && find_anywhere(buddy, want, &spot)) {
+		place = (struct page_range) { spot.start, spot.start + want->pages };
+		if (!carve(buddy, &spot, &place))
+			return -EIO;
+	} else if (growable) {
+		grow(buddy, block, &place);
+	} else {
+		return -ENOSPC;
+	}
+	buddy->nr_steps += want->steps;
+	*block = place;
+	return 0;
+}
+
+/* Move the contents from @from to @to, and free the old block if it is another. */
+static int move_contents(struct quarry_buddy *buddy, const struct page_range *from,
+			 const struct page_range *to)
+{
+	u64 addr = page_addr(buddy, from->start);
+
+	buddy->move(buddy->move_ctx, page_addr(buddy, to->start), addr,
+		    (u64)(from->end - from->start) << buddy->page_shift);
+
+	if (to->start <= from->start && from->end <= to->end)
+		return 0;
+	return quarry_buddy_free(buddy, addr);
+}
+
+/**
+ * quarry_buddy_realloc() - change the size of a block
+ * @buddy: the buddy
+ * @addr: the block's address
+ * @size: bytes wanted, rounded as quarry_buddy_alloc() does
+ * @flags: enum quarry_buddy_flags; QUARRY_BUDDY_TOPDOWN matters only if it moves
+ * @block: filled in with the block's address, maybe new, and its real size
+ *
+ * Shrinks in place. Grows in place if what follows is free and the address has
+ * the alignment of the new size. Otherwise the contents are moved: to another
+ * block, or, if none is free, to one that takes in the old block's own space.
+ * Moving needs a chunk or quarry_buddy_set_move(). A block that was allocated
+ * with more alignment than its size has keeps only that of the size.
+ *
+ * Context: any but NMI, if the move function allows that. O(log2(pages)), and
+ * the time of the move function, which is called with no lock held.
+ * Return: 0; -EINVAL for a size, flags or NULL @block that
+ * quarry_buddy_alloc() refuses, and -EINVAL or -ENOENT for an address that
+ * quarry_buddy_free() refuses; -ENOSPC if there is no room; -EIO if out of
+ * service. In each of these cases the old block is untouched.
+ */
+int quarry_buddy_realloc(struct quarry_buddy *buddy, u64 addr, u64 size, unsigned int flags,
+			 struct quarry_buddy_block *block)
+{
+	struct quarry_buddy_request request = { .size = size, .max = U64_MAX, .flags = flags };
+	struct page_range old, new;
+	const char *what;
+	struct want want;
+	unsigned long irq;
+	bool moved = false;
+	bool known;
+	int err;
+
+	what = block ? size_up(buddy, size, flags, &want) : "no block to fill in";
+	if (what)
+		return refuse(buddy, -EINVAL, what, size, _RET_IP_);
+
+	raw_spin_lock_irqsave(&buddy->lock, irq);
+	err = find_used(buddy, addr, &old.start, &what);
+	known = !err;
+	if (known) {
+		old = block_around(buddy, old.start);
+		new = old;
+		err = resize(buddy, &new, &want, &moved);
+		if (err)
+			err = fail(buddy, err, &request);
+	}
+	raw_spin_unlock_irqrestore(&buddy->lock, irq);
+
+	if (!known)
+		return refuse_addr(buddy, err, what, addr, _RET_IP_);
+	if (err)
+		return err;
+	describe(buddy, block, &new, false);
+	return moved ? move_contents(buddy, &old, &new) : 0;
+}
+EXPORT_SYMBOL_GPL(quarry_buddy_realloc);
+
+/* ---- Questions ---- */
+
+/**
+ * quarry_buddy_lookup() - the block in use that holds an address
+ * @buddy: the buddy
+ * @addr: any address inside the block
+ * @block: filled in with its start and size
+ *
+ * Context: any but NMI. O(log2(pages)).
+ * Return: 0; -EINVAL if @addr is not managed or @block is NULL; -ENOENT if it
+ * is in free memory.
+ */
+int quarry_buddy_lookup(struct quarry_buddy *buddy, u64 addr, struct quarry_buddy_block *block)
+{
+	struct quarry_buddy_block found;
+
+	if (!block)
+		return -EINVAL;
+	if (quarry_buddy_next(buddy, addr, &found))
+		return -EINVAL;
+	if (found.free)
+		return -ENOENT;
+	*block = found;
+	return 0;
+}
+EXPORT_SYMBOL_GPL(quarry_buddy_lookup);
+
+/**
+ * quarry_buddy_next() - the block, in use or free, that holds an address
+ * @buddy: the buddy
+ * @addr: any address
+ * @block: filled in with its start, size and state
+ *
+ * To walk over everything, begin at the region's base and go on with the
+ * address behind the block, until the answer isn't 0. The lock is taken for
+ * each step, so what changes meanwhile may be seen as it was or as it is.
+ *
+ * Context: any but NMI. O(log2(pages)).
+ * Return: 0; -ENOENT if @addr is not managed; -EINVAL if @block is NULL.
+ */
+int quarry_buddy_next(struct quarry_buddy *buddy, u64 addr, struct quarry_buddy_block *block)
+{
+	unsigned long page = page_at(buddy, addr);
+	struct page_range range;
+	unsigned long irq;
+	bool used;
+
+	if (!block)
+		return -EINVAL;
+	if (!is_managed(buddy, page))
+		return -ENOENT;
+
+	raw_spin_lock_irqsave(&buddy->lock, irq);
+	page = piece_around(buddy, page);
+	used = is_used(*tag_of(buddy, page));
+	range = block_around(buddy, page);
+	raw_spin_unlock_irqrestore(&buddy->lock, irq);
+
+	describe(buddy, block, &range, !used);
+	return 0;
+}
+EXPORT_SYMBOL_GPL(quarry_buddy_next);
+
+/* Thousandths of the free memory that are outside the largest free block. */
+static unsigned int fragmentation(u64 free, u64 largest)
+{
+	return free ? div64_u64((free - largest) * 1000, free) : 0;
+}
+
+/**
+ * quarry_buddy_stats() - the figures of this moment
+ * @buddy: the buddy
+ * @stats: filled in
+ *
+ * Context: any but NMI. O(log2(pages)).
+ */
+void quarry_buddy_stats(struct quarry_buddy *buddy, struct quarry_buddy_stats *stats)
+{
+	unsigned int order;
+	unsigned long irq;
+
+	raw_spin_lock_irqsave(&buddy->lock, irq);
+	*stats = (struct quarry_buddy_stats) {
+		.total = (u64)buddy->nr_pages << buddy->page_shift,
+		.used = buddy->used_pages << buddy->page_shift,
+		.peak = buddy->peak_pages << buddy->page_shift,
+		.largest_free = largest_free(buddy),
+		.page_size = BIT_ULL(buddy->page_shift),
+		.nr_used = buddy->nr_allocs - buddy->nr_frees,
+		.nr_allocs = buddy->nr_allocs,
+		.nr_frees = buddy->nr_frees,
+		.nr_failures = buddy->nr_failures,
+		.nr_misuses = buddy->nr_misuses,
+		.nr_splits = buddy->nr_splits,
+		.nr_merges = buddy->nr_merges,
+		.nr_steps = buddy->nr_steps,
+		.max_order = buddy->max_order,
+		.last_failure = buddy->last_failure,
+	};
+	for (order = 0; order <= buddy->max_order; order++)
+		stats->nr_free[order] = buddy->nr_free[order];
+	raw_spin_unlock_irqrestore(&buddy->lock, irq);
+
+	stats->fragmentation = fragmentation(stats->total - stats->used, stats->largest_free);
+}
+EXPORT_SYMBOL_GPL(quarry_buddy_stats);

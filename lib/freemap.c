@@ -1,0 +1,402 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Free maps: sets of indexes in which the lowest or highest member, and the
+ * next or previous one with a given alignment, is found in bounded time.
+ *
+ * 1. Terms. A member's alignment is the number of its low zero bits. Class c
+ *    are the members that are multiples of 2^c: class 0 is all of them, and
+ *    each class holds the next. W is the bits in a word, w its log2.
+ *
+ * 2. Structure. A trie of fan-out W. On level 0 a node is one word, a bit an
+ *    index. A node of level l stands for W^(l+1) indexes and holds one word for
+ *    each class from 0 to w*l; bit j of word c says whether its child j has a
+ *    member of class c:
+ *
+ *      level 1   [ class 0 | class 1 | ... | class 6 ]   a bit per word below
+ *                     |
+ *      level 0   [ 0..63 ] [ 64..127 ] [ 128..191 ] ...  a bit per index
+ *
+ *    No more classes are needed: below one bit of level l lie W^l indexes, so
+ *    of a class above w*l at most the first of them is a member, and whether it
+ *    may be one is seen from its place. Inside a level-0 word, and wherever a
+ *    class is above those kept, a constant mask picks the multiples.
+ *
+ *    Levels end where at most TOP_NODES nodes are left; those are looked at one
+ *    by one. All levels lie one after another in words that the caller gives:
+ *    1 bit an index for level 0, 7/64 for level 1, 13/4096 for level 2. Only
+ *    the nodes that hold an index from first to last exist.
+ *
+ * 3. Bounds. A search goes up and down once: 2 * LEVELS words, and TOP_NODES. A
+ *    change costs, at level l, at most w*l + 2 words; it stops at the first
+ *    level where nothing changes, which for an odd index in a word that has
+ *    others is at once. Nothing depends on the number of members.
+ *
+ * 4. Locking is the caller's. There is nothing to fail; a summary that promises
+ *    a member that isn't there ends a search as if nothing had been found, and
+ *    quarry_freemap_verify() tells.
+ *
+ * The summary bitmaps are those of every priority search by find-first-set, as
+ * in van Emde Boas' trees with a fixed fan-out; the classes are ours.
+ */
+#include <linux/bitops.h>
+#include <linux/errno.h>
+#include <linux/minmax.h>
+#include <linux/string.h>
+
+#include "freemap.h"
+
+#define SHIFT		QUARRY_FREEMAP_SHIFT
+#define LEVELS		QUARRY_FREEMAP_LEVELS
+#define NONE		QUARRY_FREEMAP_NONE
+#define TOP_NODES	4
+
+static_assert(BIT(SHIFT) == BITS_PER_LONG);
+
+/* The highest class that nodes of a level keep. */
+static inline unsigned int max_class(unsigned int level)
+{
+	return SHIFT * level;
+}
+
+static inline unsigned int words_per_node(unsigned int level)
+{
+	return max_class(level) + 1;
+}
+
+/* The node of a level under which an index lies. */
+static inline unsigned long node_of(unsigned long index, unsigned int level)
+{
+	return index >> (SHIFT * (level + 1));
+}
+
+static inline unsigned long nr_nodes(unsigned long first, unsigned long last, unsigned int level)
+{
+	return node_of(last, level) - node_of(first, level) + 1;
+}
+
+static inline unsigned long *node_words(const struct quarry_freemap *map, unsigned int level,
+					unsigned long node)
+{
+	return &map->words[map->at[level] + node * words_per_node(level)];
+}
+
+/* The bits of a node whose places are multiples of 2^align_shift. */
+static unsigned long multiples(unsigned long node, unsigned int align_shift)
+{
+	/* Bit 0, every 32nd, 16th, 8th, 4th, 2nd bit and every bit. */
+	static const unsigned long every[] = {
+		~0UL, ~0UL / 0x3, ~0UL / 0xf, ~0UL / 0xff, ~0UL / 0xffff,
+#if BITS_PER_LONG == 64
+		~0UL / 0xffffffff,
+#endif
+	};
+
+	static_assert(ARRAY_SIZE(every) == SHIFT);
+	if (align_shift < SHIFT)
+		return every[align_shift];
+	return !(node & (BIT(align_shift - SHIFT) - 1));
+}
+
+/* The children of a node that have a member of a class; members, on level 0. */
+static inline unsigned long children(const struct quarry_freemap *map, unsigned int level,
+				     unsigned long node, unsigned int class)
+{
+	const unsigned long *words = node_words(map, level, node);
+
+	if (class <= max_class(level))
+		return words[class];
+	return words[max_class(level)] & multiples(node, class - max_class(level));
+}
+
+static unsigned int top_level(unsigned long first, unsigned long last)
+{
+	unsigned int level = 0;
+
+	while (nr_nodes(first, last, level) > TOP_NODES)
+		level++;
+	return level;
+}
+
+/* How many words a map of the indexes from @first to @last takes. */
+size_t quarry_freemap_nr_words(unsigned long first, unsigned long last)
+{
+	unsigned int top = top_level(first, last);
+	unsigned int level;
+	size_t nr = 0;
+
+	for (level = 0; level <= top; level++)
+		nr += nr_nodes(first, last, level) * words_per_node(level);
+	return nr;
+}
+EXPORT_SYMBOL_IF_KUNIT(quarry_freemap_nr_words);
+
+/*
+ * Make an empty map of the indexes from @first to @last, on as many words as
+ * quarry_freemap_nr_words() says.
+ */
+void quarry_freemap_init(struct quarry_freemap *map, unsigned long *words,
+			 unsigned long first, unsigned long last)
+{
+	unsigned long at = 0;
+	unsigned int level;
+
+	map->words = words;
+	map->first = first;
+	map->last = last;
+	map->top = top_level(first, last);
+	for (level = 0; level <= map->top; level++) {
+		map->at[level] = at - node_of(first, level) * words_per_node(level);
+		at += nr_nodes(first, last, level) * words_per_node(level);
+	}
+	memset(words, 0, at * sizeof(*words));
+}
+EXPORT_SYMBOL_IF_KUNIT(quarry_freemap_init);
+
+static unsigned int class_of(unsigned long index)
+{
+	return index ? __ffs(index) : BITS_PER_LONG - 1;
+}
+
+/* Tell the levels above that @index, which is on level 0 already, is in. */
+void __quarry_freemap_raise(struct quarry_freemap *map, unsigned long index)
+{
+	unsigned int highest = class_of(index);
+	unsigned int level;
+
+	for (level = 1; level <= map->top; level++) {
+		unsigned int class = min(highest, max_class(level));
+		unsigned long bit, *words;
+
+		index >>= SHIFT;
+		bit = __quarry_freemap_bit(index);
+		words = node_words(map, level, index >> SHIFT);
+		if (words[class] & bit)
+			return;
+		do {
+			words[class] |= bit;
+		} while (class-- && !(words[class] & bit));
+	}
+}
+EXPORT_SYMBOL_IF_KUNIT(__quarry_freemap_raise);
+
+/* Tell the levels above that @index, off level 0 already, is out. */
+void __quarry_freemap_lower(struct quarry_freemap *map, unsigned long index)
+{
+	unsigned int highest = class_of(index);
+	unsigned int level;
+
+	for (level = 1; level <= map->top; level++) {
+		unsigned int class = min(highest, max_class(level));
+		unsigned long bit, *words;
+
+		index >>= SHIFT;
+		if (children(map, level - 1, index, class))
+			return;
+		bit = __quarry_freemap_bit(index);
+		words = node_words(map, level, index >> SHIFT);
+		do {
+			words[class] &= ~bit;
+		} while (class-- && !children(map, level - 1, index, class));
+	}
+}
+EXPORT_SYMBOL_IF_KUNIT(__quarry_freemap_lower);
+
+/* The lowest member of a class below a node's child, which has one. */
+static inline unsigned long descend_low(const struct quarry_freemap *map, unsigned int level,
+					unsigned long place, unsigned int class)
+{
+	while (level--) {
+		unsigned long found = children(map, level, place, class);
+
+		if (unlikely(!found))
+			return NONE;
+		place = place << SHIFT | __ffs(found);
+	}
+	return place;
+}
+
+static inline unsigned long descend_high(const struct quarry_freemap *map, unsigned int level,
+					 unsigned long place, unsigned int class)
+{
+	while (level--) {
+		unsigned long found = children(map, level, place, class);
+
+		if (unlikely(!found))
+			return NONE;
+		place = place << SHIFT | __fls(found);
+	}
+	return place;
+}
+
+/* The lowest member, or NONE. */
+unsigned long quarry_freemap_first(const struct quarry_freemap *map)
+{
+	unsigned long node = node_of(map->first, map->top);
+	unsigned long end = node_of(map->last, map->top);
+	unsigned long found;
+
+	while (!(found = *node_words(map, map->top, node)))
+		if (node++ == end)
+			return NONE;
+	return descend_low(map, map->top, node << SHIFT | __ffs(found), 0);
+}
+EXPORT_SYMBOL_IF_KUNIT(quarry_freemap_first);
+
+/* The highest member, or NONE. */
+unsigned long quarry_freemap_last(const struct quarry_freemap *map)
+{
+	unsigned long node = node_of(map->last, map->top);
+	unsigned long end = node_of(map->first, map->top);
+	unsigned long found;
+
+	while (!(found = *node_words(map, map->top, node)))
+		if (node-- == end)
+			return NONE;
+	return descend_high(map, map->top, node << SHIFT | __fls(found), 0);
+}
+EXPORT_SYMBOL_IF_KUNIT(quarry_freemap_last);
+
+/*
+ * The lowest member from @from on that is a multiple of 2^align_shift, or NONE.
+ *
+ * Looks at the node that holds @from, then, a level up, at those behind that
+ * one, and so on, until something is found to go down to.
+ */
+unsigned long quarry_freemap_next(const struct quarry_freemap *map, unsigned long from,
+				  unsigned int align_shift)
+{
+	unsigned long place = max(from, map->first);
+	unsigned int level = 0;
+
+	while (place <= map->last >> (SHIFT * level)) {
+		unsigned long node = place >> SHIFT;
+		unsigned long found = children(map, level, node, align_shift);
+
+		found &= ~0UL << (place & (BITS_PER_LONG - 1));
+		if (found)
+			return descend_low(map, level, node << SHIFT | __ffs(found), align_shift);
+
+		place = node + 1;
+		if (level == map->top)
+			place <<= SHIFT;
+		else
+			level++;
+	}
+	return NONE;
+}
+EXPORT_SYMBOL_IF_KUNIT(quarry_freemap_next);
+
+/*
+ * The highest member up to @from that is a multiple of 2^align_shift, or NONE:
+ * quarry_freemap_next() in the mirror.
+ */
+unsigned long quarry_freemap_prev(const struct quarry_freemap *map, unsigned long from,
+				  unsigned int align_shift)
+{
+	unsigned long place = min(from, map->last);
+	unsigned int level = 0;
+
+	while (place >= map->first >> (SHIFT * level)) {
+		unsigned long node = place >> SHIFT;
+		unsigned long found = children(map, level, node, align_shift);
+
+		found &= ~0UL >> (BITS_PER_LONG - 1 - (place & (BITS_PER_LONG - 1)));
+		if (found)
+			return descend_high(map, level, node << SHIFT | __fls(found), align_shift);
+
+		if (!node)
+			break;
+		place = node - 1;
+		if (level == map->top)
+			place = place << SHIFT | (BITS_PER_LONG - 1);
+		else
+			level++;
+	}
+	return NONE;
+}
+EXPORT_SYMBOL_IF_KUNIT(quarry_freemap_prev);
+
+/* The number of members, counted: O(indexes / W). */
+unsigned long quarry_freemap_weight(const struct quarry_freemap *map)
+{
+	unsigned long node, weight = 0;
+
+	for (node = node_of(map->first, 0); node <= node_of(map->last, 0); node++)
+		weight += hweight_long(*node_words(map, 0, node));
+	return weight;
+}
+EXPORT_SYMBOL_IF_KUNIT(quarry_freemap_weight);
+
+static bool child_exists(const struct quarry_freemap *map, unsigned int level, unsigned long place)
+{
+	unsigned int shift = SHIFT * level;
+
+	return place >= map->first >> shift && place <= map->last >> shift;
+}
+
+/* What a node's word for a class has to be, from the level below. */
+static unsigned long expected_word(const struct quarry_freemap *map, unsigned int level,
+				   unsigned long node, unsigned int class)
+{
+	unsigned long place = node << SHIFT;
+	unsigned long word = 0;
+	unsigned int bit;
+
+	for (bit = 0; bit < BITS_PER_LONG; bit++, place++) {
+		if (!child_exists(map, level, place))
+			continue;
+		if (level == 0 || children(map, level - 1, place, class))
+			word |= BIT(bit);
+	}
+	return word;
+}
+
+static int fault_at(struct quarry_fault *fault, const char *what, unsigned long index,
+		    unsigned long expected, unsigned long found)
+{
+	*fault = (struct quarry_fault) {
+		.what = what, .addr = index, .expected = expected, .found = found,
+	};
+	return -EUCLEAN;
+}
+
+static int verify_node(const struct quarry_freemap *map, unsigned int level, unsigned long node,
+		       struct quarry_fault *fault)
+{
+	const unsigned long *words = node_words(map, level, node);
+	unsigned long index = node << (SHIFT * (level + 1));
+	unsigned int class;
+
+	for (class = 0; class <= max_class(level); class++) {
+		unsigned long expected = expected_word(map, level, node, class);
+
+		/* On level 0 any member may be in; only places outside may not. */
+		if (level == 0)
+			expected &= words[class];
+		if (words[class] != expected)
+			return fault_at(fault, level ? "free map's summary" : "free map's edge",
+					index, expected, words[class]);
+	}
+	return 0;
+}
+
+/*
+ * Recompute every summary: 0, or -EUCLEAN and @fault filled in, its addr being
+ * the first index below the node. O(indexes).
+ */
+int quarry_freemap_verify(const struct quarry_freemap *map, struct quarry_fault *fault)
+{
+	unsigned int level;
+	unsigned long node;
+	int err;
+
+	for (level = 0; level <= map->top; level++) {
+		for (node = node_of(map->first, level); node <= node_of(map->last, level); node++) {
+			err = verify_node(map, level, node, fault);
+			if (err)
+				return err;
+		}
+	}
+	return 0;
+}
+EXPORT_SYMBOL_IF_KUNIT(quarry_freemap_verify);
