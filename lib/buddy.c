@@ -168,63 +168,73 @@ static noinline __cold int fail(struct quarry_buddy *buddy, int err,
 
 /* ---- Free pieces ---- */
 
+/* Make a piece free whose tag is that of an inside. */
 static inline void insert_free(struct quarry_buddy *buddy, unsigned long page, unsigned int order)
 {
-	u8 *tag = tag_of(buddy, page);
-
-	if (unlikely(!quarry_freemap_set(&buddy->free[order], page >> order))) {
-		broken(buddy, "a free piece was free already", page, order);
-		return;
-	}
-	*tag = (*tag & TAG_GIVEN) | free_tag(order);
-	buddy->nr_free[order]++;
-	buddy->free_orders |= BIT(order);
+	quarry_freemap_set(&buddy->free[order], page >> order);
+	*tag_of(buddy, page) |= free_tag(order);
 }
 
-/* The tag is left for the caller to overwrite. */
+/* Take a piece out of the free ones; its tag is that of an inside then. */
 static inline bool remove_free(struct quarry_buddy *buddy, unsigned long page, unsigned int order)
 {
-	if (unlikely(!quarry_freemap_clear(&buddy->free[order], page >> order))) {
+	struct quarry_freemap *map = &buddy->free[order];
+
+	if (unlikely(!quarry_freemap_clear(map, page >> order))) {
 		broken(buddy, "a free piece is not in the free map", page, order);
 		return false;
 	}
-	if (!--buddy->nr_free[order])
-		buddy->free_orders &= ~BIT(order);
+	if (!map->nr)
+		buddy->free_orders ^= BIT(order);
+	*tag_of(buddy, page) &= TAG_GIVEN;
 	return true;
 }
 
 /*
  * Put back what lies between the start of a removed piece and @end, or between
  * @start and the end of one. As the outer border is aligned to more than the
- * inner, the inner border's alignment is the order of the piece next to it.
+ * inner, the inner border's alignment is the order of the piece next to it, and
+ * no order comes twice.
  */
 static inline void put_back_before(struct quarry_buddy *buddy, unsigned long piece,
 				   unsigned long end)
 {
+	unsigned long orders = end - piece;
+
+	if (!orders)
+		return;
 	while (end != piece) {
 		unsigned int order = __ffs(end);
 
 		end -= BIT(order);
 		insert_free(buddy, end, order);
-		buddy->nr_splits++;
 	}
+	buddy->free_orders |= orders;
+	buddy->nr_splits += hweight_long(orders);
 }
 
 static inline void put_back_after(struct quarry_buddy *buddy, unsigned long start,
 				  unsigned long piece_end)
 {
+	unsigned long orders = piece_end - start;
+
+	if (!orders)
+		return;
 	while (start != piece_end) {
 		unsigned int order = __ffs(start);
 
 		insert_free(buddy, start, order);
 		start += BIT(order);
-		buddy->nr_splits++;
 	}
+	buddy->free_orders |= orders;
+	buddy->nr_splits += hweight_long(orders);
 }
 
-/* Make a piece free whose tag is that of an inside, joining it with its buddies. */
+/* As insert_free(), but first join the piece with its buddies. */
 static inline void join(struct quarry_buddy *buddy, unsigned long page, unsigned int order)
 {
+	unsigned int old = order;
+
 	for (;; order++) {
 		unsigned long other = page ^ BIT(order);
 
@@ -232,10 +242,10 @@ static inline void join(struct quarry_buddy *buddy, unsigned long page, unsigned
 			break;
 		if (unlikely(!remove_free(buddy, other, order)))
 			break;
-		*tag_of(buddy, page | BIT(order)) &= TAG_GIVEN;
 		page &= ~BIT(order);
-		buddy->nr_merges++;
 	}
+	buddy->nr_merges += order - old;
+	buddy->free_orders |= BIT(order);
 	insert_free(buddy, page, order);
 }
 
@@ -278,7 +288,7 @@ static void unmark(struct quarry_buddy *buddy, const struct page_range *block)
 	}
 }
 
-/* Free a block, piece by piece; returns its pages. */
+/* Free a block, piece by piece; returns its pages, 0 if its tag is damaged. */
 static inline unsigned long release(struct quarry_buddy *buddy, unsigned long start)
 {
 	unsigned long page = start;
@@ -289,11 +299,15 @@ static inline unsigned long release(struct quarry_buddy *buddy, unsigned long st
 		unsigned int order = tag_order(*tag);
 		unsigned long next = page + BIT(order);
 
+		if (unlikely(!is_piece_sane(buddy, page))) {
+			broken(buddy, "the tag of a block is damaged", page, order);
+			break;
+		}
 		more = is_later_piece(*tag_of(buddy, next));
 		*tag = inside_tag(*tag);
 		join(buddy, page, order);
 		page = next;
-	} while (more);
+	} while (unlikely(more));
 	return page - start;
 }
 
@@ -319,57 +333,85 @@ static inline void account_taken(struct quarry_buddy *buddy, unsigned long pages
 
 /* ---- Looking up ---- */
 
-/* The start of the piece that holds a managed page. */
-static unsigned long piece_around(const struct quarry_buddy *buddy, unsigned long page)
+/* Always false, so that what found the damage can pass it on. */
+static bool damaged(struct quarry_buddy *buddy, unsigned long page)
 {
-	while (page > buddy->first && is_inside(*tag_of(buddy, page)))
-		page &= page - 1;
-	return page;
+	broken(buddy, "a tag is damaged", page, 0);
+	return false;
+}
+
+/* The piece that holds a managed page; false if damaged tags hide it. */
+static bool piece_around(struct quarry_buddy *buddy, unsigned long page, struct page_range *piece)
+{
+	unsigned long start = page;
+
+	while (start > buddy->first && is_inside(*tag_of(buddy, start)))
+		start &= start - 1;
+	if (start < buddy->first || !is_piece_sane(buddy, start))
+		return damaged(buddy, page);
+
+	piece->start = start;
+	piece->end = piece_end(buddy, start);
+	return page < piece->end || damaged(buddy, page);
 }
 
 /*
- * The piece of a block before one of its later pieces: the one whose order says
- * that it ends here. Going back through a block, the orders tried go up while
- * the pieces do and down again after, so that the whole way is O(log).
+ * Let a block begin with the piece before one of its later pieces: the one
+ * whose order says that it ends there. Going back through a block, the orders
+ * tried go up while the pieces do and down again after, so that the whole way
+ * is O(log).
  */
-static unsigned long piece_before(const struct quarry_buddy *buddy, unsigned long piece)
+static bool extend_back(struct quarry_buddy *buddy, struct page_range *block)
 {
-	unsigned int order = __ffs(piece);
+	unsigned int order = __ffs(block->start) + 1;
 
-	for (;; order--) {
-		unsigned long before = piece - BIT(order);
+	while (order--) {
+		unsigned long before = block->start - BIT(order);
+		u8 tag;
 
-		if (is_managed(buddy, before)) {
-			u8 tag = *tag_of(buddy, before);
-
-			if (is_used(tag) && tag_order(tag) == order)
-				return before;
+		if (!is_managed(buddy, before))
+			continue;
+		tag = *tag_of(buddy, before);
+		if (is_used(tag) && tag_order(tag) == order) {
+			block->start = before;
+			return true;
 		}
-		if (!order)
-			return buddy->first;
 	}
+	return damaged(buddy, block->start);
 }
 
-/* The block, in use or free, around a piece. */
-static struct page_range block_around(const struct quarry_buddy *buddy, unsigned long piece)
+static bool extend_forth(struct quarry_buddy *buddy, struct page_range *block)
 {
-	struct page_range block = { piece, piece_end(buddy, piece) };
+	if (!is_piece_sane(buddy, block->end))
+		return damaged(buddy, block->end);
+	block->end = piece_end(buddy, block->end);
+	return true;
+}
 
-	if (!is_used(*tag_of(buddy, piece)))
-		return block;
+/* The block, in use or free, around a managed page; false if tags are damaged. */
+static bool block_around(struct quarry_buddy *buddy, unsigned long page, struct page_range *block)
+{
+	lockdep_assert_held(&buddy->lock);
 
-	while (is_later_piece(*tag_of(buddy, block.start)))
-		block.start = piece_before(buddy, block.start);
-	while (is_later_piece(*tag_of(buddy, block.end)))
-		block.end = piece_end(buddy, block.end);
-	return block;
+	if (!piece_around(buddy, page, block))
+		return false;
+	if (!is_used(*tag_of(buddy, block->start)))
+		return true;
+
+	while (is_later_piece(*tag_of(buddy, block->start)))
+		if (!extend_back(buddy, block))
+			return false;
+	while (is_later_piece(*tag_of(buddy, block->end)))
+		if (!extend_forth(buddy, block))
+			return false;
+	return true;
 }
 
 /* Why an address that starts no block in use can't be freed. */
-static noinline __cold int why_not_used(const struct quarry_buddy *buddy, u64 addr,
-					const char **what)
+static noinline __cold int why_not_used(struct quarry_buddy *buddy, u64 addr, const char **what)
 {
 	unsigned long page = page_at(buddy, addr);
+	struct page_range piece;
 
 	*what = "not an address that is managed";
 	if (!is_managed(buddy, page))
@@ -378,7 +420,9 @@ static noinline __cold int why_not_used(const struct quarry_buddy *buddy, u64 ad
 	*what = "not the start of a block";
 	if (page_addr(buddy, page) != addr)
 		return -EINVAL;
-	if (is_used(*tag_of(buddy, piece_around(buddy, page))))
+	if (!piece_around(buddy, page, &piece))
+		return -EIO;
+	if (is_used(*tag_of(buddy, piece.start)))
 		return -EINVAL;
 
 	*what = "never given out";
@@ -390,7 +434,7 @@ static noinline __cold int why_not_used(const struct quarry_buddy *buddy, u64 ad
 }
 
 /* The page at which a block in use starts, or an errno and the reason. */
-static inline int find_used(const struct quarry_buddy *buddy, u64 addr, unsigned long *page,
+static inline int find_used(struct quarry_buddy *buddy, u64 addr, unsigned long *page,
 			    const char **what)
 {
 	lockdep_assert_held(&buddy->lock);
@@ -411,15 +455,14 @@ static inline int find_used(const struct quarry_buddy *buddy, u64 addr, unsigned
 /* ---- Checking requests ---- */
 
 /* What a size and flags ask for; returns what is wrong with them, or NULL. */
-static inline const char *size_up(const struct quarry_buddy *buddy, u64 size,
+static __always_inline const char *size_up(const struct quarry_buddy *buddy, u64 size,
 				  unsigned int flags, struct want *want)
 {
 	u64 last_page = (size - 1) >> buddy->page_shift;
 
-	if (unlikely(!size))
-		return "size is zero";
-	if (unlikely(size > BIT_ULL(63)))
-		return "size overflows";
+	/* Less one, so that 0 is out of range like what can't be rounded up. */
+	if (unlikely(size - 1 >= BIT_ULL(63)))
+		return size ? "size overflows" : "size is zero";
 	if (unlikely(flags & ~QUARRY_BUDDY_FLAGS))
 		return "unknown flags";
 
@@ -506,7 +549,7 @@ static inline unsigned long orders_from(const struct quarry_buddy *buddy, unsign
 }
 
 /* Any place will do: the lowest or highest piece of the lowest order. */
-static inline bool find_anywhere(struct quarry_buddy *buddy, struct want *want,
+static __always_inline bool find_anywhere(struct quarry_buddy *buddy, struct want *want,
 				 struct spot *spot)
 {
 	unsigned long orders = orders_from(buddy, want->order);
@@ -589,19 +632,18 @@ static bool find_within(const struct quarry_buddy *buddy, struct want *want, str
 }
 
 /* Whether no page of a range, which may be empty, is in use or not managed. */
-static bool is_range_free(const struct quarry_buddy *buddy, const struct page_range *range)
+static bool is_range_free(struct quarry_buddy *buddy, unsigned long start, unsigned long end)
 {
-	unsigned long page = range->start;
+	struct page_range piece = { .end = start };
 
-	if (range->start < buddy->first || range->end > end_page(buddy))
+	if (start < buddy->first || end > end_page(buddy))
 		return false;
 
-	while (page < range->end) {
-		unsigned long piece = piece_around(buddy, page);
-
-		if (is_used(*tag_of(buddy, piece)))
+	while (piece.end < end) {
+		if (!piece_around(buddy, piece.end, &piece))
 			return false;
-		page = piece_end(buddy, piece);
+		if (is_used(*tag_of(buddy, piece.start)))
+			return false;
 	}
 	return true;
 }
@@ -609,7 +651,7 @@ static bool is_range_free(const struct quarry_buddy *buddy, const struct page_ra
 /* ---- Taking ---- */
 
 /* Cut what was found out of its piece and make it a block in use. */
-static inline bool carve(struct quarry_buddy *buddy, const struct spot *spot,
+static __always_inline bool carve(struct quarry_buddy *buddy, const struct spot *spot,
 			 const struct page_range *block)
 {
 	lockdep_assert_held(&buddy->lock);
@@ -626,25 +668,22 @@ static inline bool carve(struct quarry_buddy *buddy, const struct spot *spot,
 }
 
 /* Remove all free pieces in a range known to be free; its tags are insides then. */
-static void clear_range(struct quarry_buddy *buddy, const struct page_range *range)
+static void clear_range(struct quarry_buddy *buddy, unsigned long start, unsigned long end)
 {
-	unsigned long page = range->start;
+	struct page_range piece;
 
-	while (page < range->end) {
-		unsigned long piece = piece_around(buddy, page);
-		unsigned long end = piece_end(buddy, piece);
-
-		if (!remove_free(buddy, piece, tag_order(*tag_of(buddy, piece))))
+	for (; start < end; start = piece.end) {
+		if (!piece_around(buddy, start, &piece))
 			return;
-		*tag_of(buddy, piece) &= TAG_GIVEN;
-		put_back_before(buddy, piece, page);
-		put_back_after(buddy, min(end, range->end), end);
-		page = end;
+		if (!remove_free(buddy, piece.start, tag_order(*tag_of(buddy, piece.start))))
+			return;
+		put_back_before(buddy, piece.start, start);
+		put_back_after(buddy, min(piece.end, end), piece.end);
 	}
 }
 
 /* Describe and return a block that was found and carved, or the failure. */
-static inline int serve(struct quarry_buddy *buddy, bool found, const struct want *want,
+static __always_inline int serve(struct quarry_buddy *buddy, bool found, const struct want *want,
 			const struct spot *spot, struct quarry_buddy_block *block)
 {
 	struct page_range range;
@@ -776,10 +815,10 @@ EXPORT_SYMBOL_GPL(quarry_buddy_probe);
 
 static int take_range(struct quarry_buddy *buddy, const struct page_range *range)
 {
-	if (buddy->broken || !is_range_free(buddy, range))
+	if (buddy->broken || !is_range_free(buddy, range->start, range->end))
 		return -EBUSY;
 
-	clear_range(buddy, range);
+	clear_range(buddy, range->start, range->end);
 	mark_used(buddy, range);
 	account_taken(buddy, range->end - range->start);
 	buddy->nr_allocs++;
@@ -854,8 +893,11 @@ int quarry_buddy_free(struct quarry_buddy *buddy, u64 addr)
 	raw_spin_lock_irqsave(&buddy->lock, irq);
 	err = find_used(buddy, addr, &page, &what);
 	if (likely(!err)) {
-		buddy->used_pages -= release(buddy, page);
+		unsigned long pages = release(buddy, page);
+
+		buddy->used_pages -= pages;
 		buddy->nr_frees++;
+		err = likely(pages) ? 0 : -EIO;
 	}
 	raw_spin_unlock_irqrestore(&buddy->lock, irq);
 
@@ -892,12 +934,12 @@ static struct page_range place_around(const struct page_range *block, const stru
 }
 
 /* Whether a block can grow to @place, which begins before or where it does. */
-static bool can_grow(const struct quarry_buddy *buddy, const struct page_range *block,
+static bool can_grow(struct quarry_buddy *buddy, const struct page_range *block,
 		     const struct page_range *place)
 {
 	return block->end <= place->end &&
-	       is_range_free(buddy, &(struct page_range){ place->start, block->start }) &&
-	       is_range_free(buddy, &(struct page_range){ block->end, place->end });
+	       is_range_free(buddy, place->start, block->start) &&
+	       is_range_free(buddy, block->end, place->end);
 }
 
 static void grow(struct quarry_buddy *buddy, const struct page_range *block, const struct page_range *place)
@@ -905,8 +947,8 @@ static void grow(struct quarry_buddy *buddy, const struct page_range *block, con
 	unsigned long old = block->end - block->start;
 
 	unmark(buddy, block);
-	clear_range(buddy, &(struct page_range){ place->start, block->start });
-	clear_range(buddy, &(struct page_range){ block->end, place->end });
+	clear_range(buddy, place->start, block->start);
+	clear_range(buddy, block->end, place->end);
 	mark_used(buddy, place);
 	account_taken(buddy, place->end - place->start - old);
 }
@@ -928,9 +970,6 @@ static int resize(struct quarry_buddy *buddy, struct page_range *block, struct w
 		block->end = block->start + min(want->pages, pages);
 		return 0;
 	}
-	if (want->order > buddy->max_order)
-		return -ENOSPC;
-
 	growable = can_grow(buddy, block, &place);
 	*moved = !growable || place.start != block->start;
 	if (*moved && !buddy->move)
@@ -1005,8 +1044,9 @@ int quarry_buddy_realloc(struct quarry_buddy *buddy, u64 addr, u64 size, unsigne
 	raw_spin_lock_irqsave(&buddy->lock, irq);
 	err = find_used(buddy, addr, &old.start, &what);
 	known = !err;
-	if (known) {
-		old = block_around(buddy, old.start);
+	if (known && !block_around(buddy, old.start, &old))
+		err = -EIO;
+	if (!err) {
 		new = old;
 		err = resize(buddy, &new, &want, &moved);
 		if (err)
@@ -1033,16 +1073,18 @@ EXPORT_SYMBOL_GPL(quarry_buddy_realloc);
  *
  * Context: any but NMI. O(log2(pages)).
  * Return: 0; -EINVAL if @addr is not managed or @block is NULL; -ENOENT if it
- * is in free memory.
+ * is in free memory; -EIO if out of service.
  */
 int quarry_buddy_lookup(struct quarry_buddy *buddy, u64 addr, struct quarry_buddy_block *block)
 {
 	struct quarry_buddy_block found;
+	int err;
 
 	if (!block)
 		return -EINVAL;
-	if (quarry_buddy_next(buddy, addr, &found))
-		return -EINVAL;
+	err = quarry_buddy_next(buddy, addr, &found);
+	if (err)
+		return err == -ENOENT ? -EINVAL : err;
 	if (found.free)
 		return -ENOENT;
 	*block = found;
@@ -1061,14 +1103,15 @@ EXPORT_SYMBOL_GPL(quarry_buddy_lookup);
  * each step, so what changes meanwhile may be seen as it was or as it is.
  *
  * Context: any but NMI. O(log2(pages)).
- * Return: 0; -ENOENT if @addr is not managed; -EINVAL if @block is NULL.
+ * Return: 0; -ENOENT if @addr is not managed; -EINVAL if @block is NULL; -EIO
+ * if out of service.
  */
 int quarry_buddy_next(struct quarry_buddy *buddy, u64 addr, struct quarry_buddy_block *block)
 {
 	unsigned long page = page_at(buddy, addr);
 	struct page_range range;
 	unsigned long irq;
-	bool used;
+	bool found, free;
 
 	if (!block)
 		return -EINVAL;
@@ -1076,12 +1119,13 @@ int quarry_buddy_next(struct quarry_buddy *buddy, u64 addr, struct quarry_buddy_
 		return -ENOENT;
 
 	raw_spin_lock_irqsave(&buddy->lock, irq);
-	page = piece_around(buddy, page);
-	used = is_used(*tag_of(buddy, page));
-	range = block_around(buddy, page);
+	found = !buddy->broken && block_around(buddy, page, &range);
+	free = found && !is_used(*tag_of(buddy, range.start));
 	raw_spin_unlock_irqrestore(&buddy->lock, irq);
 
-	describe(buddy, block, &range, !used);
+	if (!found)
+		return -EIO;
+	describe(buddy, block, &range, free);
 	return 0;
 }
 EXPORT_SYMBOL_GPL(quarry_buddy_next);
@@ -1123,7 +1167,7 @@ void quarry_buddy_stats(struct quarry_buddy *buddy, struct quarry_buddy_stats *s
 		.last_failure = buddy->last_failure,
 	};
 	for (order = 0; order <= buddy->max_order; order++)
-		stats->nr_free[order] = buddy->nr_free[order];
+		stats->nr_free[order] = buddy->free[order].nr;
 	raw_spin_unlock_irqrestore(&buddy->lock, irq);
 
 	stats->fragmentation = fragmentation(stats->total - stats->used, stats->largest_free);

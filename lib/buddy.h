@@ -137,7 +137,7 @@ struct quarry_buddy {
 	u64 origin;
 	unsigned long first;
 	unsigned long nr_pages;
-	u8 *tags;
+	unsigned long tag_base;
 	unsigned int max_order;
 	bool broken;
 
@@ -151,7 +151,6 @@ struct quarry_buddy {
 	u64 nr_splits;
 	u64 nr_merges;
 	u64 nr_steps;
-	unsigned long nr_free[QUARRY_BUDDY_NR_ORDERS];
 	struct quarry_freemap free[QUARRY_BUDDY_NR_ORDERS];
 
 	const char *name;

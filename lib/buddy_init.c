@@ -36,13 +36,18 @@ static bool order_indexes(const struct layout *layout, unsigned int order,
 	return *first < end;
 }
 
+static bool is_page_size(u64 size)
+{
+	return is_power_of_2(size) && size >= QUARRY_BUDDY_MIN_PAGE &&
+	       size <= QUARRY_BUDDY_MAX_PAGE;
+}
+
 static int lay_out(struct layout *layout, const struct quarry_region *region, u64 page_size)
 {
 	unsigned long first, last;
 	u64 nr_pages;
 
-	if (!is_power_of_2(page_size) || page_size < QUARRY_BUDDY_MIN_PAGE ||
-	    page_size > QUARRY_BUDDY_MAX_PAGE)
+	if (!is_page_size(page_size))
 		return -EINVAL;
 	if (!region->size || quarry_region_last(region) < region->base)
 		return -EINVAL;
@@ -114,8 +119,8 @@ static void init_maps(struct quarry_buddy *buddy, const struct layout *layout,
 		quarry_freemap_init(&buddy->free[order], words, first, last);
 		words += quarry_freemap_nr_words(first, last);
 	}
-	buddy->tags = (u8 *)words;
-	memset(buddy->tags, 0, layout->nr_pages + 1);
+	memset(words, 0, layout->nr_pages + 1);
+	buddy->tag_base = (unsigned long)words - layout->first;
 }
 
 /**
@@ -194,26 +199,23 @@ int quarry_buddy_init_chunk(struct quarry_buddy *buddy, const char *name, void *
 			    size_t total, size_t used, u64 page_size)
 {
 	unsigned long meta = ALIGN((unsigned long)chunk + used, sizeof(long));
+	unsigned long end = (unsigned long)chunk + total;
 	struct quarry_region region;
-	size_t skipped, meta_size;
+	size_t meta_size;
 	int err;
 
-	if (!chunk || used > total || quarry_region_init(&region, (unsigned long)chunk, total))
-		return -EINVAL;
-	if (!is_power_of_2(page_size) || page_size < QUARRY_BUDDY_MIN_PAGE ||
-	    page_size > QUARRY_BUDDY_MAX_PAGE)
+	if (!chunk || used > total || end < (unsigned long)chunk || !is_page_size(page_size))
 		return -EINVAL;
 
-	/* What the whole chunk would need is enough for a part of it. */
-	if (quarry_region_trim(&region, page_size))
+	/* What all that is left would need is enough for a part of it. */
+	if (meta >= end || quarry_region_init(&region, meta, end - meta) ||
+	    quarry_region_trim(&region, page_size))
 		return -ENOMEM;
 	meta_size = quarry_buddy_meta_size(&region, page_size);
 	if (!meta_size)
 		return -EINVAL;
-
-	skipped = meta - (unsigned long)chunk + meta_size;
-	if (skipped >= total ||
-	    quarry_region_init(&region, meta + meta_size, total - skipped) ||
+	if (meta_size >= end - meta ||
+	    quarry_region_init(&region, meta + meta_size, end - meta - meta_size) ||
 	    quarry_region_trim(&region, page_size))
 		return -ENOMEM;
 

@@ -62,7 +62,7 @@ static inline unsigned int tag_order(u8 tag)
 
 static inline u8 *tag_of(const struct quarry_buddy *buddy, unsigned long page)
 {
-	return &buddy->tags[page - buddy->first];
+	return (u8 *)(buddy->tag_base + page);
 }
 
 static inline unsigned long end_page(const struct quarry_buddy *buddy)
@@ -104,6 +104,16 @@ static inline void describe(const struct quarry_buddy *buddy, struct quarry_budd
 	block->addr = page_addr(buddy, range->start);
 	block->size = (u64)(range->end - range->start) << buddy->page_shift;
 	block->free = free;
+}
+
+/* Whether a tag, which may be damaged, can be that of a piece starting there. */
+static inline bool is_piece_sane(const struct quarry_buddy *buddy, unsigned long page)
+{
+	u8 tag = *tag_of(buddy, page);
+	unsigned int order = tag_order(tag);
+
+	return order <= buddy->max_order && !(page & (BIT(order) - 1)) &&
+	       page + BIT(order) <= end_page(buddy);
 }
 
 /* The page behind the piece that starts at a page. */

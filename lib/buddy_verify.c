@@ -86,19 +86,6 @@ static int verify_used_block(const struct quarry_buddy *buddy, const struct page
 	return 0;
 }
 
-/* Whether a piece can start at a page: a sane order, aligned, inside the region. */
-static bool is_piece_sane(const struct quarry_buddy *buddy, unsigned long page)
-{
-	u8 tag = *tag_of(buddy, page);
-	unsigned int order;
-
-	if (is_inside(tag))
-		return false;
-	order = tag_order(tag);
-	return order <= buddy->max_order && IS_ALIGNED(page, BIT(order)) &&
-	       BIT(order) <= end_page(buddy) - page;
-}
-
 /* Walk the tags from the first page to the last. */
 static int verify_tags(const struct quarry_buddy *buddy, struct census *census,
 		       struct quarry_fault *fault)
@@ -146,9 +133,9 @@ static int verify_order(const struct quarry_buddy *buddy, unsigned int order,
 	if (quarry_freemap_weight(map) != expected)
 		return fault_at(buddy, fault, "pieces in a free map", buddy->first, expected,
 				quarry_freemap_weight(map));
-	if (buddy->nr_free[order] != expected)
+	if (map->nr != expected)
 		return fault_at(buddy, fault, "count of free pieces", buddy->first, expected,
-				buddy->nr_free[order]);
+				map->nr);
 	if (any != !!expected)
 		return fault_at(buddy, fault, "mask of orders with free pieces", buddy->first,
 				!!expected, any);

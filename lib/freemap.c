@@ -26,6 +26,10 @@
  *    1 bit an index for level 0, 7/64 for level 1, 13/4096 for level 2. Only
  *    the nodes that hold an index from first to last exist.
  *
+ *    A map that gets its first member while it is empty keeps it in @only and
+ *    leaves the words alone, until there is a second. Orders that have one free
+ *    piece, or none, are what a chain of splits or joins passes through.
+ *
  * 3. Bounds. A search goes up and down once: 2 * LEVELS words, and TOP_NODES. A
  *    change costs, at level l, at most w*l + 2 words; it stops at the first
  *    level where nothing changes, which for an odd index in a word that has
@@ -40,6 +44,7 @@
  */
 #include <linux/bitops.h>
 #include <linux/errno.h>
+#include <linux/export.h>
 #include <linux/minmax.h>
 #include <linux/string.h>
 
@@ -77,21 +82,31 @@ static inline unsigned long nr_nodes(unsigned long first, unsigned long last, un
 static inline unsigned long *node_words(const struct quarry_freemap *map, unsigned int level,
 					unsigned long node)
 {
-	return &map->words[map->at[level] + node * words_per_node(level)];
+	return (unsigned long *)map->base[level] + node * words_per_node(level);
 }
+
+static inline unsigned long *leaf_of(const struct quarry_freemap *map, unsigned long index)
+{
+	return (unsigned long *)map->base[0] + (index >> SHIFT);
+}
+
+static inline unsigned long bit_of(unsigned long index)
+{
+	return BIT(index & (BITS_PER_LONG - 1));
+}
+
+/* Every bit of a word, every 2nd, 4th, ..., the first. */
+static const unsigned long every[] = {
+	~0UL, ~0UL / 0x3, ~0UL / 0xf, ~0UL / 0xff, ~0UL / 0xffff,
+#if BITS_PER_LONG == 64
+	~0UL / 0xffffffff,
+#endif
+	1,
+};
 
 /* The bits of a node whose places are multiples of 2^align_shift. */
 static unsigned long multiples(unsigned long node, unsigned int align_shift)
 {
-	/* Bit 0, every 32nd, 16th, 8th, 4th, 2nd bit and every bit. */
-	static const unsigned long every[] = {
-		~0UL, ~0UL / 0x3, ~0UL / 0xf, ~0UL / 0xff, ~0UL / 0xffff,
-#if BITS_PER_LONG == 64
-		~0UL / 0xffffffff,
-#endif
-	};
-
-	static_assert(ARRAY_SIZE(every) == SHIFT);
 	if (align_shift < SHIFT)
 		return every[align_shift];
 	return !(node & (BIT(align_shift - SHIFT) - 1));
@@ -117,7 +132,14 @@ static unsigned int top_level(unsigned long first, unsigned long last)
 	return level;
 }
 
-/* How many words a map of the indexes from @first to @last takes. */
+/**
+ * quarry_freemap_nr_words() - memory that a map takes
+ * @first: lowest index
+ * @last: highest index
+ *
+ * Context: any. O(LEVELS).
+ * Return: words.
+ */
 size_t quarry_freemap_nr_words(unsigned long first, unsigned long last)
 {
 	unsigned int top = top_level(first, last);
@@ -128,47 +150,54 @@ size_t quarry_freemap_nr_words(unsigned long first, unsigned long last)
 		nr += nr_nodes(first, last, level) * words_per_node(level);
 	return nr;
 }
-EXPORT_SYMBOL_IF_KUNIT(quarry_freemap_nr_words);
+EXPORT_SYMBOL_GPL(quarry_freemap_nr_words);
 
-/*
- * Make an empty map of the indexes from @first to @last, on as many words as
- * quarry_freemap_nr_words() says.
+/**
+ * quarry_freemap_init() - make an empty map
+ * @map: the map
+ * @words: memory for it, as many words as quarry_freemap_nr_words() says
+ * @first: lowest index that may be in
+ * @last: highest, at most 2^35 above 0
+ *
+ * Context: any. O(indexes / W), for clearing the words.
  */
 void quarry_freemap_init(struct quarry_freemap *map, unsigned long *words,
 			 unsigned long first, unsigned long last)
 {
-	unsigned long at = 0;
 	unsigned int level;
 
-	map->words = words;
-	map->first = first;
-	map->last = last;
-	map->top = top_level(first, last);
+	*map = (struct quarry_freemap) {
+		.first = first,
+		.last = last,
+		.only = NONE,
+		.top = top_level(first, last),
+	};
+	map->top_node = node_of(first, map->top);
+	map->nr_top = nr_nodes(first, last, map->top);
+	memset(words, 0, quarry_freemap_nr_words(first, last) * sizeof(*words));
+
 	for (level = 0; level <= map->top; level++) {
-		map->at[level] = at - node_of(first, level) * words_per_node(level);
-		at += nr_nodes(first, last, level) * words_per_node(level);
+		map->base[level] = (unsigned long)words -
+			node_of(first, level) * words_per_node(level) * sizeof(*words);
+		map->top_words = words;
+		words += nr_nodes(first, last, level) * words_per_node(level);
 	}
-	memset(words, 0, at * sizeof(*words));
 }
-EXPORT_SYMBOL_IF_KUNIT(quarry_freemap_init);
+EXPORT_SYMBOL_GPL(quarry_freemap_init);
 
-static unsigned int class_of(unsigned long index)
+/*
+ * Levels from the second on. @index is the place on the level below that
+ * changed, @align the alignment of the member that came or went.
+ */
+static noinline void raise_from(const struct quarry_freemap *map, unsigned int level,
+				unsigned long index, unsigned int align)
 {
-	return index ? __ffs(index) : BITS_PER_LONG - 1;
-}
-
-/* Tell the levels above that @index, which is on level 0 already, is in. */
-void __quarry_freemap_raise(struct quarry_freemap *map, unsigned long index)
-{
-	unsigned int highest = class_of(index);
-	unsigned int level;
-
-	for (level = 1; level <= map->top; level++) {
-		unsigned int class = min(highest, max_class(level));
+	for (; level <= map->top; level++) {
+		unsigned int class = min(align, max_class(level));
 		unsigned long bit, *words;
 
 		index >>= SHIFT;
-		bit = __quarry_freemap_bit(index);
+		bit = bit_of(index);
 		words = node_words(map, level, index >> SHIFT);
 		if (words[class] & bit)
 			return;
@@ -177,29 +206,126 @@ void __quarry_freemap_raise(struct quarry_freemap *map, unsigned long index)
 		} while (class-- && !(words[class] & bit));
 	}
 }
-EXPORT_SYMBOL_IF_KUNIT(__quarry_freemap_raise);
 
-/* Tell the levels above that @index, off level 0 already, is out. */
-void __quarry_freemap_lower(struct quarry_freemap *map, unsigned long index)
+static noinline void lower_from(const struct quarry_freemap *map, unsigned int level,
+				unsigned long index, unsigned int align)
 {
-	unsigned int highest = class_of(index);
-	unsigned int level;
-
-	for (level = 1; level <= map->top; level++) {
-		unsigned int class = min(highest, max_class(level));
+	for (; level <= map->top; level++) {
+		unsigned int class = min(align, max_class(level));
 		unsigned long bit, *words;
 
 		index >>= SHIFT;
 		if (children(map, level - 1, index, class))
 			return;
-		bit = __quarry_freemap_bit(index);
+		bit = bit_of(index);
 		words = node_words(map, level, index >> SHIFT);
 		do {
 			words[class] &= ~bit;
 		} while (class-- && !children(map, level - 1, index, class));
 	}
 }
-EXPORT_SYMBOL_IF_KUNIT(__quarry_freemap_lower);
+
+static unsigned int align_of(unsigned long index)
+{
+	return index ? __ffs(index) : BITS_PER_LONG - 1;
+}
+
+/* Tell the levels above that @index is in, the first of its class in its word. */
+static void raise(const struct quarry_freemap *map, unsigned long index)
+{
+	unsigned int class = __ffs(index | BITS_PER_LONG);
+	unsigned long bit = bit_of(index >> SHIFT);
+	unsigned long *words = node_words(map, 1, index >> SHIFT >> SHIFT);
+
+	do {
+		words[class] |= bit;
+	} while (class-- && !(words[class] & bit));
+
+	if (map->top > 1)
+		raise_from(map, 2, index >> SHIFT, align_of(index));
+}
+
+/* Tell the levels above that @index is out, the last of its class in its word. */
+static void lower(const struct quarry_freemap *map, unsigned long index)
+{
+	unsigned int class = __ffs(index | BITS_PER_LONG);
+	unsigned long leaf = *leaf_of(map, index);
+	unsigned long bit = bit_of(index >> SHIFT);
+	unsigned long *words = node_words(map, 1, index >> SHIFT >> SHIFT);
+
+	do {
+		words[class] &= ~bit;
+	} while (class-- && !(leaf & every[class]));
+
+	if (map->top > 1)
+		lower_from(map, 2, index >> SHIFT, align_of(index));
+}
+
+/* The places in a word that have at least the alignment of @index's. */
+static inline unsigned long aligned_like(unsigned long index)
+{
+	return every[__ffs(index | BITS_PER_LONG)];
+}
+
+/*
+ * If the word has a member of at least the same alignment already, then no
+ * summary changes.
+ */
+static inline void set_bit_of(const struct quarry_freemap *map, unsigned long index)
+{
+	unsigned long *leaf = leaf_of(map, index);
+	unsigned long old = *leaf;
+
+	*leaf = old | bit_of(index);
+	if (map->top && !(old & aligned_like(index)))
+		raise(map, index);
+}
+
+/* quarry_freemap_set() of a map that isn't empty, counted already. */
+void __quarry_freemap_set(struct quarry_freemap *map, unsigned long index)
+{
+	if (map->only != NONE) {
+		set_bit_of(map, map->only);
+		map->only = NONE;
+	}
+	set_bit_of(map, index);
+}
+EXPORT_SYMBOL_GPL(__quarry_freemap_set);
+
+/* quarry_freemap_clear() of what isn't the only member, or no member at all. */
+bool __quarry_freemap_clear(struct quarry_freemap *map, unsigned long index)
+{
+	unsigned long *leaf = leaf_of(map, index);
+	unsigned long bit = bit_of(index);
+	unsigned long new;
+
+	if (unlikely(index - map->first > map->last - map->first))
+		return false;
+	new = *leaf ^ bit;
+	if (unlikely(new & bit))
+		return false;
+
+	*leaf = new;
+	map->nr--;
+	if (map->top && !(new & aligned_like(index)))
+		lower(map, index);
+	return true;
+}
+EXPORT_SYMBOL_GPL(__quarry_freemap_clear);
+
+/**
+ * quarry_freemap_test() - whether an index is in
+ * @map: the map
+ * @index: from first to last
+ *
+ * Context: any, under the caller's lock. O(1).
+ * Return: true if it is.
+ */
+bool quarry_freemap_test(const struct quarry_freemap *map, unsigned long index)
+{
+	return map->only == index || (*leaf_of(map, index) & bit_of(index));
+}
+EXPORT_SYMBOL_GPL(quarry_freemap_test);
 
 /* The lowest member of a class below a node's child, which has one. */
 static inline unsigned long descend_low(const struct quarry_freemap *map, unsigned int level,
@@ -228,45 +354,83 @@ static inline unsigned long descend_high(const struct quarry_freemap *map, unsig
 	return place;
 }
 
-/* The lowest member, or NONE. */
+/**
+ * quarry_freemap_first() - the lowest member
+ * @map: the map
+ *
+ * Context: any, under the caller's lock. O(TOP_NODES + LEVELS).
+ * Return: the member, or QUARRY_FREEMAP_NONE.
+ */
 unsigned long quarry_freemap_first(const struct quarry_freemap *map)
 {
-	unsigned long node = node_of(map->first, map->top);
-	unsigned long end = node_of(map->last, map->top);
-	unsigned long found;
+	const unsigned long *word = map->top_words;
+	unsigned long place = map->top_node << SHIFT;
+	unsigned int left = map->nr_top;
 
-	while (!(found = *node_words(map, map->top, node)))
-		if (node++ == end)
+	if (map->only != NONE)
+		return map->only;
+
+	while (!*word) {
+		if (!--left)
 			return NONE;
-	return descend_low(map, map->top, node << SHIFT | __ffs(found), 0);
+		word += words_per_node(map->top);
+		place += BITS_PER_LONG;
+	}
+	return descend_low(map, map->top, place + __ffs(*word), 0);
 }
-EXPORT_SYMBOL_IF_KUNIT(quarry_freemap_first);
+EXPORT_SYMBOL_GPL(quarry_freemap_first);
 
-/* The highest member, or NONE. */
+/**
+ * quarry_freemap_last() - the highest member
+ * @map: the map
+ *
+ * Context: any, under the caller's lock. O(TOP_NODES + LEVELS).
+ * Return: the member, or QUARRY_FREEMAP_NONE.
+ */
 unsigned long quarry_freemap_last(const struct quarry_freemap *map)
 {
-	unsigned long node = node_of(map->last, map->top);
-	unsigned long end = node_of(map->first, map->top);
-	unsigned long found;
+	const unsigned long *word = map->top_words + map->nr_top * words_per_node(map->top);
+	unsigned long place = (map->top_node + map->nr_top) << SHIFT;
+	unsigned int left = map->nr_top;
 
-	while (!(found = *node_words(map, map->top, node)))
-		if (node-- == end)
+	if (map->only != NONE)
+		return map->only;
+
+	do {
+		if (!left--)
 			return NONE;
-	return descend_high(map, map->top, node << SHIFT | __fls(found), 0);
+		word -= words_per_node(map->top);
+		place -= BITS_PER_LONG;
+	} while (!*word);
+	return descend_high(map, map->top, place + __fls(*word), 0);
 }
-EXPORT_SYMBOL_IF_KUNIT(quarry_freemap_last);
+EXPORT_SYMBOL_GPL(quarry_freemap_last);
 
-/*
- * The lowest member from @from on that is a multiple of 2^align_shift, or NONE.
+static bool is_aligned(unsigned long index, unsigned int align_shift)
+{
+	return !(index & (BIT(align_shift) - 1));
+}
+
+/**
+ * quarry_freemap_next() - the lowest member from an index on
+ * @map: the map
+ * @from: any index
+ * @align_shift: the member is a multiple of 2^align_shift
  *
  * Looks at the node that holds @from, then, a level up, at those behind that
  * one, and so on, until something is found to go down to.
+ *
+ * Context: any, under the caller's lock. O(TOP_NODES + LEVELS).
+ * Return: the member, or QUARRY_FREEMAP_NONE.
  */
 unsigned long quarry_freemap_next(const struct quarry_freemap *map, unsigned long from,
 				  unsigned int align_shift)
 {
 	unsigned long place = max(from, map->first);
 	unsigned int level = 0;
+
+	if (map->only != NONE)
+		return map->only >= from && is_aligned(map->only, align_shift) ? map->only : NONE;
 
 	while (place <= map->last >> (SHIFT * level)) {
 		unsigned long node = place >> SHIFT;
@@ -284,17 +448,27 @@ unsigned long quarry_freemap_next(const struct quarry_freemap *map, unsigned lon
 	}
 	return NONE;
 }
-EXPORT_SYMBOL_IF_KUNIT(quarry_freemap_next);
+EXPORT_SYMBOL_GPL(quarry_freemap_next);
 
-/*
- * The highest member up to @from that is a multiple of 2^align_shift, or NONE:
+/**
+ * quarry_freemap_prev() - the highest member up to an index
+ * @map: the map
+ * @from: any index
+ * @align_shift: the member is a multiple of 2^align_shift
+ *
  * quarry_freemap_next() in the mirror.
+ *
+ * Context: any, under the caller's lock. O(TOP_NODES + LEVELS).
+ * Return: the member, or QUARRY_FREEMAP_NONE.
  */
 unsigned long quarry_freemap_prev(const struct quarry_freemap *map, unsigned long from,
 				  unsigned int align_shift)
 {
 	unsigned long place = min(from, map->last);
 	unsigned int level = 0;
+
+	if (map->only != NONE)
+		return map->only <= from && is_aligned(map->only, align_shift) ? map->only : NONE;
 
 	while (place >= map->first >> (SHIFT * level)) {
 		unsigned long node = place >> SHIFT;
@@ -314,18 +488,25 @@ unsigned long quarry_freemap_prev(const struct quarry_freemap *map, unsigned lon
 	}
 	return NONE;
 }
-EXPORT_SYMBOL_IF_KUNIT(quarry_freemap_prev);
+EXPORT_SYMBOL_GPL(quarry_freemap_prev);
 
-/* The number of members, counted: O(indexes / W). */
+/**
+ * quarry_freemap_weight() - count the members, bit by bit
+ * @map: the map
+ *
+ * Context: any, under the caller's lock. O(indexes / W).
+ * Return: how many there are; what the map itself counts is its nr.
+ */
 unsigned long quarry_freemap_weight(const struct quarry_freemap *map)
 {
-	unsigned long node, weight = 0;
+	unsigned long weight = map->only != NONE;
+	unsigned long node;
 
 	for (node = node_of(map->first, 0); node <= node_of(map->last, 0); node++)
 		weight += hweight_long(*node_words(map, 0, node));
 	return weight;
 }
-EXPORT_SYMBOL_IF_KUNIT(quarry_freemap_weight);
+EXPORT_SYMBOL_GPL(quarry_freemap_weight);
 
 static bool child_exists(const struct quarry_freemap *map, unsigned int level, unsigned long place)
 {
@@ -380,9 +561,14 @@ static int verify_node(const struct quarry_freemap *map, unsigned int level, uns
 	return 0;
 }
 
-/*
- * Recompute every summary: 0, or -EUCLEAN and @fault filled in, its addr being
- * the first index below the node. O(indexes).
+/**
+ * quarry_freemap_verify() - recompute every summary
+ * @map: the map
+ * @fault: filled in with the first that is wrong; its addr is the first index
+ *	below the node
+ *
+ * Context: any, under the caller's lock. O(indexes).
+ * Return: 0; -EUCLEAN if something is wrong.
  */
 int quarry_freemap_verify(const struct quarry_freemap *map, struct quarry_fault *fault)
 {
@@ -399,4 +585,4 @@ int quarry_freemap_verify(const struct quarry_freemap *map, struct quarry_fault 
 	}
 	return 0;
 }
-EXPORT_SYMBOL_IF_KUNIT(quarry_freemap_verify);
+EXPORT_SYMBOL_GPL(quarry_freemap_verify);
