@@ -63,10 +63,10 @@
 #include <linux/errno.h>
 #include <linux/export.h>
 #include <linux/instruction_pointer.h>
+#include <linux/ktime.h>
 #include <linux/lockdep.h>
 #include <linux/log2.h>
 #include <linux/math64.h>
-#include <linux/timekeeping.h>
 
 #include "buddy_internal.h"
 
@@ -116,11 +116,31 @@ static noinline __cold int refuse(struct quarry_buddy *buddy, int err, const cha
 	return err;
 }
 
-/* As refuse(), for what find_used() said of an address. */
-static int refuse_addr(struct quarry_buddy *buddy, int err, const char *what, u64 addr,
-		       unsigned long caller)
+/* Why an address doesn't start a block in use. */
+enum reason {
+	OUT_OF_SERVICE,
+	NOT_MANAGED,
+	NOT_A_START,
+	NEVER_GIVEN,
+	FREE_ALREADY,
+};
+
+static noinline __cold int refuse_addr(struct quarry_buddy *buddy, enum reason reason, u64 addr,
+				       unsigned long caller)
 {
-	return err == -EIO ? err : refuse(buddy, err, what, addr, caller);
+	static const struct {
+		int err;
+		const char *what;
+	} answers[] = {
+		[NOT_MANAGED] = { -EINVAL, "not an address that is managed" },
+		[NOT_A_START] = { -EINVAL, "not the start of a block" },
+		[NEVER_GIVEN] = { -EINVAL, "never given out" },
+		[FREE_ALREADY] = { -ENOENT, "free already" },
+	};
+
+	if (reason == OUT_OF_SERVICE)
+		return -EIO;
+	return refuse(buddy, answers[reason].err, answers[reason].what, addr, caller);
 }
 
 /* Take the buddy out of service: its metadata contradict each other. */
@@ -144,7 +164,7 @@ static u64 largest_free(const struct quarry_buddy *buddy)
 
 static u64 free_bytes(const struct quarry_buddy *buddy)
 {
-	return (buddy->nr_pages - buddy->used_pages) << buddy->page_shift;
+	return (nr_pages(buddy) - buddy->used_pages) << buddy->page_shift;
 }
 
 /* Keep a record of a request that found no room; @err is passed through. */
@@ -166,6 +186,13 @@ static noinline __cold int fail(struct quarry_buddy *buddy, int err,
 	return err;
 }
 
+static noinline __cold int fail_anywhere(struct quarry_buddy *buddy, u64 size, unsigned int flags)
+{
+	struct quarry_buddy_request request = { .size = size, .max = U64_MAX, .flags = flags };
+
+	return fail(buddy, -ENOSPC, &request);
+}
+
 /* ---- Free pieces ---- */
 
 /* Make a piece free whose tag is that of an inside. */
@@ -175,8 +202,18 @@ static inline void insert_free(struct quarry_buddy *buddy, unsigned long page, u
 	*tag_of(buddy, page) |= free_tag(order);
 }
 
+/* What is left to do for a piece of @size pages that was taken out of its free map. */
+static inline void note_removed(struct quarry_buddy *buddy, const struct quarry_freemap *map,
+				unsigned long page, unsigned long size)
+{
+	if (!map->nr)
+		buddy->free_orders ^= size;
+	*tag_of(buddy, page) &= TAG_GIVEN;
+}
+
 /* Take a piece out of the free ones; its tag is that of an inside then. */
-static inline bool remove_free(struct quarry_buddy *buddy, unsigned long page, unsigned int order)
+static inline bool remove_free(struct quarry_buddy *buddy, unsigned long page, unsigned int order,
+			       unsigned long size)
 {
 	struct quarry_freemap *map = &buddy->free[order];
 
@@ -184,84 +221,82 @@ static inline bool remove_free(struct quarry_buddy *buddy, unsigned long page, u
 		broken(buddy, "a free piece is not in the free map", page, order);
 		return false;
 	}
-	if (!map->nr)
-		buddy->free_orders ^= BIT(order);
-	*tag_of(buddy, page) &= TAG_GIVEN;
+	note_removed(buddy, map, page, size);
 	return true;
 }
 
 /*
  * Put back what lies between the start of a removed piece and @end, or between
  * @start and the end of one. As the outer border is aligned to more than the
- * inner, the inner border's alignment is the order of the piece next to it, and
- * no order comes twice.
+ * inner, the inner border's alignment is the order of the piece next to it: each
+ * order comes once, just if its bit is set in the number of pages.
  */
-static inline void put_back_before(struct quarry_buddy *buddy, unsigned long piece,
-				   unsigned long end)
+static void put_back_before(struct quarry_buddy *buddy, unsigned long piece, unsigned long end)
 {
 	unsigned long orders = end - piece;
+	unsigned int order = __ffs(orders);
+	unsigned long size = BIT(order);
 
-	if (!orders)
-		return;
-	while (end != piece) {
-		unsigned int order = __ffs(end);
-
-		end -= BIT(order);
+	buddy->free_orders |= orders;
+	buddy->nr_splits += hweight_long(orders);
+	for (; end != piece; order++, size <<= 1) {
+		if (!(end & size))
+			continue;
+		end -= size;
 		insert_free(buddy, end, order);
 	}
-	buddy->free_orders |= orders;
-	buddy->nr_splits += hweight_long(orders);
 }
 
-static inline void put_back_after(struct quarry_buddy *buddy, unsigned long start,
-				  unsigned long piece_end)
+static void put_back_after(struct quarry_buddy *buddy, unsigned long start,
+			   unsigned long piece_end)
 {
 	unsigned long orders = piece_end - start;
+	unsigned int order = __ffs(orders);
+	unsigned long size = BIT(order);
 
-	if (!orders)
-		return;
-	while (start != piece_end) {
-		unsigned int order = __ffs(start);
-
-		insert_free(buddy, start, order);
-		start += BIT(order);
-	}
 	buddy->free_orders |= orders;
 	buddy->nr_splits += hweight_long(orders);
+	for (; start != piece_end; order++, size <<= 1) {
+		if (!(start & size))
+			continue;
+		insert_free(buddy, start, order);
+		start += size;
+	}
 }
 
 /* As insert_free(), but first join the piece with its buddies. */
-static inline void join(struct quarry_buddy *buddy, unsigned long page, unsigned int order)
+static __always_inline void join(struct quarry_buddy *buddy, unsigned long page,
+				 unsigned int order)
 {
+	unsigned long size = BIT(order);
 	unsigned int old = order;
 
-	for (;; order++) {
-		unsigned long other = page ^ BIT(order);
+	for (;; order++, size <<= 1) {
+		unsigned long other = page ^ size;
 
 		if (!is_managed(buddy, other) || !is_free_piece(*tag_of(buddy, other), order))
 			break;
-		if (unlikely(!remove_free(buddy, other, order)))
+		if (unlikely(!remove_free(buddy, other, order, size)))
 			break;
-		page &= ~BIT(order);
+		page &= other;
 	}
 	buddy->nr_merges += order - old;
-	buddy->free_orders |= BIT(order);
+	buddy->free_orders |= size;
 	insert_free(buddy, page, order);
 }
 
 /* ---- Blocks in use ---- */
 
 /* Tag free memory, its pieces removed already, as one block. */
-static inline void mark_used(struct quarry_buddy *buddy, const struct page_range *block)
+static noinline void mark_used(struct quarry_buddy *buddy, unsigned long start, unsigned long end)
 {
-	unsigned long page = block->start;
-	unsigned int order = piece_order(page, block->end);
+	unsigned int order = piece_order(start, end);
 
-	*tag_of(buddy, page) = TAG_USED | free_tag(order);
-	while ((page += BIT(order)) != block->end) {
-		u8 *tag = tag_of(buddy, page);
+	*tag_of(buddy, start) = used_tag(order);
+	while ((start += BIT(order)) != end) {
+		u8 *tag = tag_of(buddy, start);
 
-		order = piece_order(page, block->end);
+		order = piece_order(start, end);
 		*tag = TAG_LATER | (*tag & TAG_GIVEN) / (TAG_GIVEN / TAG_LATER_GIVEN) | order;
 		buddy->nr_splits++;
 	}
@@ -288,27 +323,37 @@ static void unmark(struct quarry_buddy *buddy, const struct page_range *block)
 	}
 }
 
-/* Free a block, piece by piece; returns its pages, 0 if its tag is damaged. */
-static inline unsigned long release(struct quarry_buddy *buddy, unsigned long start)
+/* Free a block of several pieces, one by one; returns its pages. */
+static noinline unsigned long release_pieces(struct quarry_buddy *buddy, unsigned long start)
 {
 	unsigned long page = start;
-	bool more;
 
 	do {
 		u8 *tag = tag_of(buddy, page);
 		unsigned int order = tag_order(*tag);
-		unsigned long next = page + BIT(order);
 
 		if (unlikely(!is_piece_sane(buddy, page))) {
-			broken(buddy, "the tag of a block is damaged", page, order);
+			broken(buddy, "the tag of a later piece is damaged", page, order);
 			break;
 		}
-		more = is_later_piece(*tag_of(buddy, next));
 		*tag = inside_tag(*tag);
 		join(buddy, page, order);
-		page = next;
-	} while (unlikely(more));
+		page += BIT(order);
+	} while (is_later_piece(*tag_of(buddy, page)));
 	return page - start;
+}
+
+/* Free a block, whose start is_block_start() has seen; returns its pages. */
+static __always_inline unsigned long release(struct quarry_buddy *buddy, unsigned long start)
+{
+	u8 *tag = tag_of(buddy, start);
+	unsigned int order = *tag - used_tag(0);
+
+	if (unlikely(is_later_piece(*tag_of(buddy, start + BIT(order)))))
+		return release_pieces(buddy, start);
+	*tag = TAG_GIVEN;
+	join(buddy, start, order);
+	return BIT(order);
 }
 
 /* Free a range that is tagged as an inside. */
@@ -407,49 +452,34 @@ static bool block_around(struct quarry_buddy *buddy, unsigned long page, struct 
 	return true;
 }
 
-/* Why an address that starts no block in use can't be freed. */
-static noinline __cold int why_not_used(struct quarry_buddy *buddy, u64 addr, const char **what)
+/* Whether an address, that of a page if of any, starts a block in use. */
+static __always_inline bool is_block_start(const struct quarry_buddy *buddy, u64 addr,
+					   unsigned long page)
+{
+	lockdep_assert_held(&buddy->lock);
+
+	if (unlikely(buddy->broken || page_addr(buddy, page) != addr || page >= buddy->end))
+		return false;
+	/* Any other tag gives an order that is too high. */
+	return likely(is_piece_place(buddy, page, *tag_of(buddy, page) - used_tag(0)));
+}
+
+static noinline __cold enum reason why_no_block_start(struct quarry_buddy *buddy, u64 addr)
 {
 	unsigned long page = page_at(buddy, addr);
 	struct page_range piece;
 
-	*what = "not an address that is managed";
+	if (buddy->broken)
+		return OUT_OF_SERVICE;
 	if (!is_managed(buddy, page))
-		return -EINVAL;
-
-	*what = "not the start of a block";
+		return NOT_MANAGED;
 	if (page_addr(buddy, page) != addr)
-		return -EINVAL;
+		return NOT_A_START;
 	if (!piece_around(buddy, page, &piece))
-		return -EIO;
+		return OUT_OF_SERVICE;
 	if (is_used(*tag_of(buddy, piece.start)))
-		return -EINVAL;
-
-	*what = "never given out";
-	if (!(*tag_of(buddy, page) & TAG_GIVEN))
-		return -EINVAL;
-
-	*what = "free already";
-	return -ENOENT;
-}
-
-/* The page at which a block in use starts, or an errno and the reason. */
-static inline int find_used(struct quarry_buddy *buddy, u64 addr, unsigned long *page,
-			    const char **what)
-{
-	lockdep_assert_held(&buddy->lock);
-
-	if (unlikely(buddy->broken))
-		return -EIO;
-
-	*page = page_at(buddy, addr);
-	if (likely(page_addr(buddy, *page) == addr && is_managed(buddy, *page))) {
-		u8 tag = *tag_of(buddy, *page);
-
-		if (likely(is_used(tag) && !is_later_piece(tag)))
-			return 0;
-	}
-	return why_not_used(buddy, addr, what);
+		return NOT_A_START;
+	return *tag_of(buddy, page) & TAG_GIVEN ? FREE_ALREADY : NEVER_GIVEN;
 }
 
 /* ---- Checking requests ---- */
@@ -469,7 +499,7 @@ static __always_inline const char *size_up(const struct quarry_buddy *buddy, u64
 	want->steps = 0;
 	want->topdown = flags & QUARRY_BUDDY_TOPDOWN;
 	/* An order that no free piece has, for what can never fit. */
-	if (unlikely(last_page >= buddy->nr_pages))
+	if (unlikely(last_page >= nr_pages(buddy)))
 		last_page = BIT_ULL(QUARRY_BUDDY_MAX_ORDER);
 	want->order = fls64(last_page);
 	want->need = last_page + 1;
@@ -489,7 +519,7 @@ static unsigned long page_from(const struct quarry_buddy *buddy, u64 addr)
 static unsigned long page_until(const struct quarry_buddy *buddy, u64 addr)
 {
 	if (addr >= quarry_region_last(&buddy->region))
-		return end_page(buddy);
+		return buddy->end;
 	if (addr < buddy->region.base)
 		return buddy->first;
 	return page_at(buddy, addr + 1);
@@ -548,12 +578,12 @@ static inline unsigned long orders_from(const struct quarry_buddy *buddy, unsign
 	return buddy->free_orders >> order << order;
 }
 
-/* Any place will do: the lowest or highest piece of the lowest order. */
-static __always_inline bool find_anywhere(struct quarry_buddy *buddy, struct want *want,
-				 struct spot *spot)
+/* Any place will do: take the lowest or highest piece of the lowest order. */
+static __always_inline bool take_anywhere(struct quarry_buddy *buddy, const struct want *want,
+					  struct spot *spot)
 {
 	unsigned long orders = orders_from(buddy, want->order);
-	const struct quarry_freemap *map;
+	struct quarry_freemap *map;
 	unsigned long index;
 
 	if (unlikely(!orders))
@@ -561,8 +591,8 @@ static __always_inline bool find_anywhere(struct quarry_buddy *buddy, struct wan
 
 	spot->order = __ffs(orders);
 	map = &buddy->free[spot->order];
-	index = want->topdown ? quarry_freemap_last(map) : quarry_freemap_first(map);
-	want->steps++;
+	index = want->topdown ? quarry_freemap_pop_last(map) : quarry_freemap_pop_first(map);
+	buddy->nr_steps++;
 	if (unlikely(index == QUARRY_FREEMAP_NONE)) {
 		broken(buddy, "a free map has lost its pieces", buddy->first, spot->order);
 		return false;
@@ -572,6 +602,7 @@ static __always_inline bool find_anywhere(struct quarry_buddy *buddy, struct wan
 	spot->start = spot->piece;
 	if (want->topdown)
 		spot->start += BIT(spot->order) - BIT(want->order);
+	note_removed(buddy, map, spot->piece, BIT(spot->order));
 	return true;
 }
 
@@ -631,12 +662,18 @@ static bool find_within(const struct quarry_buddy *buddy, struct want *want, str
 	return false;
 }
 
+static bool take_within(struct quarry_buddy *buddy, struct want *want, struct spot *spot)
+{
+	return find_within(buddy, want, spot) && remove_free(buddy, spot->piece, spot->order,
+						 BIT(spot->order));
+}
+
 /* Whether no page of a range, which may be empty, is in use or not managed. */
 static bool is_range_free(struct quarry_buddy *buddy, unsigned long start, unsigned long end)
 {
 	struct page_range piece = { .end = start };
 
-	if (start < buddy->first || end > end_page(buddy))
+	if (start < buddy->first || end > buddy->end)
 		return false;
 
 	while (piece.end < end) {
@@ -650,21 +687,24 @@ static bool is_range_free(struct quarry_buddy *buddy, unsigned long start, unsig
 
 /* ---- Taking ---- */
 
-/* Cut what was found out of its piece and make it a block in use. */
-static __always_inline bool carve(struct quarry_buddy *buddy, const struct spot *spot,
-			 const struct page_range *block)
+/* Cut the block out of the piece that was taken for it. */
+static __always_inline void cut(struct quarry_buddy *buddy, const struct spot *spot,
+				const struct want *want)
 {
+	unsigned long end = spot->start + want->pages;
+
 	lockdep_assert_held(&buddy->lock);
 
-	if (unlikely(!remove_free(buddy, spot->piece, spot->order)))
-		return false;
-	put_back_before(buddy, spot->piece, block->start);
-	put_back_after(buddy, block->end, spot->piece + BIT(spot->order));
-	mark_used(buddy, block);
-
-	account_taken(buddy, block->end - block->start);
+	if (spot->start != spot->piece)
+		put_back_before(buddy, spot->piece, spot->start);
+	if (end != spot->piece + BIT(spot->order))
+		put_back_after(buddy, end, spot->piece + BIT(spot->order));
+	if (likely(want->pages == BIT(want->order)))
+		*tag_of(buddy, spot->start) = used_tag(want->order);
+	else
+		mark_used(buddy, spot->start, end);
+	account_taken(buddy, want->pages);
 	buddy->nr_allocs++;
-	return true;
 }
 
 /* Remove all free pieces in a range known to be free; its tags are insides then. */
@@ -675,27 +715,14 @@ static void clear_range(struct quarry_buddy *buddy, unsigned long start, unsigne
 	for (; start < end; start = piece.end) {
 		if (!piece_around(buddy, start, &piece))
 			return;
-		if (!remove_free(buddy, piece.start, tag_order(*tag_of(buddy, piece.start))))
+		if (!remove_free(buddy, piece.start, tag_order(*tag_of(buddy, piece.start)),
+				 piece.end - piece.start))
 			return;
-		put_back_before(buddy, piece.start, start);
-		put_back_after(buddy, min(piece.end, end), piece.end);
+		if (start != piece.start)
+			put_back_before(buddy, piece.start, start);
+		if (piece.end > end)
+			put_back_after(buddy, end, piece.end);
 	}
-}
-
-/* Describe and return a block that was found and carved, or the failure. */
-static __always_inline int serve(struct quarry_buddy *buddy, bool found, const struct want *want,
-			const struct spot *spot, struct quarry_buddy_block *block)
-{
-	struct page_range range;
-
-	buddy->nr_steps += want->steps;
-	if (unlikely(!found))
-		return -ENOSPC;
-	range = (struct page_range) { spot->start, spot->start + want->pages };
-	if (unlikely(!carve(buddy, spot, &range)))
-		return -EIO;
-	describe(buddy, block, &range, false);
-	return 0;
 }
 
 /**
@@ -718,26 +745,26 @@ static __always_inline int serve(struct quarry_buddy *buddy, bool found, const s
 int quarry_buddy_alloc(struct quarry_buddy *buddy, u64 size, unsigned int flags,
 		       struct quarry_buddy_block *block)
 {
-	struct spot spot;
-	struct want want;
+	/* Initialised, as compilers that are told to do it themselves do it slowly. */
+	struct spot spot = {};
+	struct want want = {};
 	const char *what;
 	unsigned long irq;
-	int err;
+	int err = 0;
 
 	what = block ? size_up(buddy, size, flags, &want) : "no block to fill in";
 	if (unlikely(what))
 		return refuse(buddy, -EINVAL, what, size, _RET_IP_);
 
 	raw_spin_lock_irqsave(&buddy->lock, irq);
-	err = serve(buddy, find_anywhere(buddy, &want, &spot), &want, &spot, block);
-	if (unlikely(err)) {
-		struct quarry_buddy_request request = {
-			.size = size, .max = U64_MAX, .flags = flags,
-		};
-
-		err = fail(buddy, err, &request);
-	}
+	if (likely(take_anywhere(buddy, &want, &spot)))
+		cut(buddy, &spot, &want);
+	else
+		err = fail_anywhere(buddy, size, flags);
 	raw_spin_unlock_irqrestore(&buddy->lock, irq);
+
+	if (likely(!err))
+		describe(buddy, block, spot.start, want.pages, false);
 	return err;
 }
 EXPORT_SYMBOL_GPL(quarry_buddy_alloc);
@@ -772,10 +799,14 @@ int quarry_buddy_xalloc(struct quarry_buddy *buddy, const struct quarry_buddy_re
 		return refuse(buddy, -EINVAL, what, request->size, _RET_IP_);
 
 	raw_spin_lock_irqsave(&buddy->lock, irq);
-	err = serve(buddy, find_within(buddy, &want, &spot), &want, &spot, block);
-	if (err)
-		err = fail(buddy, err, request);
+	err = take_within(buddy, &want, &spot) ? 0 : fail(buddy, -ENOSPC, request);
+	if (!err)
+		cut(buddy, &spot, &want);
+	buddy->nr_steps += want.steps;
 	raw_spin_unlock_irqrestore(&buddy->lock, irq);
+
+	if (!err)
+		describe(buddy, block, spot.start, want.pages, false);
 	return err;
 }
 EXPORT_SYMBOL_GPL(quarry_buddy_xalloc);
@@ -807,8 +838,7 @@ int quarry_buddy_probe(struct quarry_buddy *buddy, const struct quarry_buddy_req
 	raw_spin_unlock_irqrestore(&buddy->lock, irq);
 
 	if (!err && block)
-		describe(buddy, block, &(struct page_range){ spot.start, spot.start + want.pages },
-			 true);
+		describe(buddy, block, spot.start, want.pages, true);
 	return err;
 }
 EXPORT_SYMBOL_GPL(quarry_buddy_probe);
@@ -819,7 +849,7 @@ static int take_range(struct quarry_buddy *buddy, const struct page_range *range
 		return -EBUSY;
 
 	clear_range(buddy, range->start, range->end);
-	mark_used(buddy, range);
+	mark_used(buddy, range->start, range->end);
 	account_taken(buddy, range->end - range->start);
 	buddy->nr_allocs++;
 	return 0;
@@ -886,26 +916,23 @@ EXPORT_SYMBOL_GPL(quarry_buddy_reserve);
  */
 int quarry_buddy_free(struct quarry_buddy *buddy, u64 addr)
 {
-	unsigned long page, irq;
-	const char *what;
-	int err;
+	unsigned long page = page_at(buddy, addr);
+	enum reason reason;
+	unsigned long irq;
 
 	raw_spin_lock_irqsave(&buddy->lock, irq);
-	err = find_used(buddy, addr, &page, &what);
-	if (likely(!err)) {
-		unsigned long pages = release(buddy, page);
-
-		buddy->used_pages -= pages;
+	if (likely(is_block_start(buddy, addr, page))) {
+		buddy->used_pages -= release(buddy, page);
 		buddy->nr_frees++;
-		err = likely(pages) ? 0 : -EIO;
+		raw_spin_unlock_irqrestore(&buddy->lock, irq);
+		return 0;
 	}
+	reason = why_no_block_start(buddy, addr);
 	raw_spin_unlock_irqrestore(&buddy->lock, irq);
 
-	if (likely(!err))
+	if (!addr && reason == NOT_MANAGED)
 		return 0;
-	if (!addr && !quarry_region_contains(&buddy->region, 0, 1))
-		return 0;
-	return refuse_addr(buddy, err, what, addr, _RET_IP_);
+	return refuse_addr(buddy, reason, addr, _RET_IP_);
 }
 EXPORT_SYMBOL_GPL(quarry_buddy_free);
 
@@ -920,7 +947,7 @@ static void shrink(struct quarry_buddy *buddy, const struct page_range *block, u
 	if (tail.start == tail.end)
 		return;
 	unmark(buddy, block);
-	mark_used(buddy, &head);
+	mark_used(buddy, head.start, head.end);
 	__quarry_buddy_release_range(buddy, &tail);
 	buddy->used_pages -= tail.end - tail.start;
 }
@@ -949,7 +976,7 @@ static void grow(struct quarry_buddy *buddy, const struct page_range *block, con
 	unmark(buddy, block);
 	clear_range(buddy, place->start, block->start);
 	clear_range(buddy, block->end, place->end);
-	mark_used(buddy, place);
+	mark_used(buddy, place->start, place->end);
 	account_taken(buddy, place->end - place->start - old);
 }
 
@@ -976,16 +1003,14 @@ static int resize(struct quarry_buddy *buddy, struct page_range *block, struct w
 		return -ENOSPC;
 
 	/* Contents that move go to another block, if there is one. */
-	if (*moved && find_anywhere(buddy, want, &spot)) {
+	if (*moved && take_anywhere(buddy, want, &spot)) {
+		cut(buddy, &spot, want);
 		place = (struct page_range) { spot.start, spot.start + want->pages };
-		if (!carve(buddy, &spot, &place))
-			return -EIO;
 	} else if (growable) {
 		grow(buddy, block, &place);
 	} else {
 		return -ENOSPC;
 	}
-	buddy->nr_steps += want->steps;
 	*block = place;
 	return 0;
 }
@@ -1028,37 +1053,36 @@ static int move_contents(struct quarry_buddy *buddy, const struct page_range *fr
 int quarry_buddy_realloc(struct quarry_buddy *buddy, u64 addr, u64 size, unsigned int flags,
 			 struct quarry_buddy_block *block)
 {
-	struct quarry_buddy_request request = { .size = size, .max = U64_MAX, .flags = flags };
+	unsigned long page = page_at(buddy, addr);
+	enum reason reason = OUT_OF_SERVICE;
 	struct page_range old, new;
+	bool known, moved = false;
 	const char *what;
 	struct want want;
 	unsigned long irq;
-	bool moved = false;
-	bool known;
-	int err;
+	int err = -EIO;
 
 	what = block ? size_up(buddy, size, flags, &want) : "no block to fill in";
 	if (what)
 		return refuse(buddy, -EINVAL, what, size, _RET_IP_);
 
 	raw_spin_lock_irqsave(&buddy->lock, irq);
-	err = find_used(buddy, addr, &old.start, &what);
-	known = !err;
-	if (known && !block_around(buddy, old.start, &old))
-		err = -EIO;
-	if (!err) {
+	known = is_block_start(buddy, addr, page) && block_around(buddy, page, &old);
+	if (known) {
 		new = old;
 		err = resize(buddy, &new, &want, &moved);
 		if (err)
-			err = fail(buddy, err, &request);
+			err = fail_anywhere(buddy, size, flags);
+	} else {
+		reason = why_no_block_start(buddy, addr);
 	}
 	raw_spin_unlock_irqrestore(&buddy->lock, irq);
 
 	if (!known)
-		return refuse_addr(buddy, err, what, addr, _RET_IP_);
+		return refuse_addr(buddy, reason, addr, _RET_IP_);
 	if (err)
 		return err;
-	describe(buddy, block, &new, false);
+	describe(buddy, block, new.start, new.end - new.start, false);
 	return moved ? move_contents(buddy, &old, &new) : 0;
 }
 EXPORT_SYMBOL_GPL(quarry_buddy_realloc);
@@ -1125,7 +1149,7 @@ int quarry_buddy_next(struct quarry_buddy *buddy, u64 addr, struct quarry_buddy_
 
 	if (!found)
 		return -EIO;
-	describe(buddy, block, &range, free);
+	describe(buddy, block, range.start, range.end - range.start, free);
 	return 0;
 }
 EXPORT_SYMBOL_GPL(quarry_buddy_next);
@@ -1150,7 +1174,7 @@ void quarry_buddy_stats(struct quarry_buddy *buddy, struct quarry_buddy_stats *s
 
 	raw_spin_lock_irqsave(&buddy->lock, irq);
 	*stats = (struct quarry_buddy_stats) {
-		.total = (u64)buddy->nr_pages << buddy->page_shift,
+		.total = (u64)nr_pages(buddy) << buddy->page_shift,
 		.used = buddy->used_pages << buddy->page_shift,
 		.peak = buddy->peak_pages << buddy->page_shift,
 		.largest_free = largest_free(buddy),

@@ -136,7 +136,7 @@ struct quarry_buddy {
 	struct quarry_region region;
 	u64 origin;
 	unsigned long first;
-	unsigned long nr_pages;
+	unsigned long end;
 	unsigned long tag_base;
 	unsigned int max_order;
 	bool broken;

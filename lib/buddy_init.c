@@ -61,7 +61,8 @@ static int lay_out(struct layout *layout, const struct quarry_region *region, u6
 
 	layout->nr_pages = nr_pages;
 	layout->max_order = __fls(layout->nr_pages);
-	layout->origin = round_down(region->base, page_size << layout->max_order);
+	/* The largest alignment asked for is that of all pages, rounded up. */
+	layout->origin = round_down(region->base, page_size << layout->max_order << 1);
 	layout->first = (region->base - layout->origin) >> layout->page_shift;
 	while (!order_indexes(layout, layout->max_order, &first, &last))
 		layout->max_order--;
@@ -163,12 +164,12 @@ int quarry_buddy_init(struct quarry_buddy *buddy, const char *name,
 		.page_shift = layout.page_shift,
 		.origin = layout.origin,
 		.first = layout.first,
-		.nr_pages = layout.nr_pages,
+		.end = layout.first + layout.nr_pages,
 		.max_order = layout.max_order,
 	};
 	raw_spin_lock_init(&buddy->lock);
 	init_maps(buddy, &layout, meta);
-	__quarry_buddy_release_range(buddy, &(struct page_range){ buddy->first, end_page(buddy) });
+	__quarry_buddy_release_range(buddy, &(struct page_range){ buddy->first, buddy->end });
 	return 0;
 }
 EXPORT_SYMBOL_GPL(quarry_buddy_init);
@@ -261,7 +262,7 @@ int quarry_buddy_fini(struct quarry_buddy *buddy, u64 *nr_used)
 	raw_spin_lock_irqsave(&buddy->lock, irq);
 	nr = buddy->nr_allocs - buddy->nr_frees;
 	if (!nr) {
-		buddy->nr_pages = 0;
+		buddy->end = buddy->first;
 		buddy->free_orders = 0;
 	}
 	raw_spin_unlock_irqrestore(&buddy->lock, irq);

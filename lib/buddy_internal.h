@@ -27,9 +27,14 @@ struct page_range {
 	unsigned long end;
 };
 
-static inline u8 free_tag(unsigned int order)
+static inline unsigned int free_tag(unsigned int order)
 {
 	return order + 1;
+}
+
+static inline unsigned int used_tag(unsigned int order)
+{
+	return TAG_USED | free_tag(order);
 }
 
 static inline bool is_free_piece(u8 tag, unsigned int order)
@@ -65,14 +70,14 @@ static inline u8 *tag_of(const struct quarry_buddy *buddy, unsigned long page)
 	return (u8 *)(buddy->tag_base + page);
 }
 
-static inline unsigned long end_page(const struct quarry_buddy *buddy)
+static inline unsigned long nr_pages(const struct quarry_buddy *buddy)
 {
-	return buddy->first + buddy->nr_pages;
+	return buddy->end - buddy->first;
 }
 
 static inline bool is_managed(const struct quarry_buddy *buddy, unsigned long page)
 {
-	return page - buddy->first < buddy->nr_pages;
+	return page >= buddy->first && page < buddy->end;
 }
 
 static inline u64 page_addr(const struct quarry_buddy *buddy, unsigned long page)
@@ -86,7 +91,7 @@ static inline unsigned long page_at(const struct quarry_buddy *buddy, u64 addr)
 	u64 offset = (addr - buddy->region.base) >> buddy->page_shift;
 
 	if (BITS_PER_LONG < 64)
-		offset = min_t(u64, offset, buddy->nr_pages);
+		offset = min_t(u64, offset, nr_pages(buddy));
 	return buddy->first + (unsigned long)offset;
 }
 
@@ -99,21 +104,25 @@ static inline unsigned int piece_order(unsigned long start, unsigned long end)
 }
 
 static inline void describe(const struct quarry_buddy *buddy, struct quarry_buddy_block *block,
-		     const struct page_range *range, bool free)
+			    unsigned long start, unsigned long pages, bool free)
 {
-	block->addr = page_addr(buddy, range->start);
-	block->size = (u64)(range->end - range->start) << buddy->page_shift;
+	block->addr = page_addr(buddy, start);
+	block->size = (u64)pages << buddy->page_shift;
 	block->free = free;
+}
+
+/* Whether a piece of some order can start at a page. */
+static inline bool is_piece_place(const struct quarry_buddy *buddy, unsigned long page,
+				  unsigned int order)
+{
+	return order <= buddy->max_order && !(page & (BIT(order) - 1)) &&
+	       page + BIT(order) <= buddy->end;
 }
 
 /* Whether a tag, which may be damaged, can be that of a piece starting there. */
 static inline bool is_piece_sane(const struct quarry_buddy *buddy, unsigned long page)
 {
-	u8 tag = *tag_of(buddy, page);
-	unsigned int order = tag_order(tag);
-
-	return order <= buddy->max_order && !(page & (BIT(order) - 1)) &&
-	       page + BIT(order) <= end_page(buddy);
+	return is_piece_place(buddy, page, tag_order(*tag_of(buddy, page)));
 }
 
 /* The page behind the piece that starts at a page. */

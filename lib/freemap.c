@@ -56,6 +56,7 @@
 #define TOP_NODES	4
 
 static_assert(BIT(SHIFT) == BITS_PER_LONG);
+static_assert(sizeof(struct quarry_freemap) == 16 * sizeof(long));
 
 /* The highest class that nodes of a level keep. */
 static inline unsigned int max_class(unsigned int level)
@@ -174,6 +175,7 @@ void quarry_freemap_init(struct quarry_freemap *map, unsigned long *words,
 	};
 	map->top_node = node_of(first, map->top);
 	map->nr_top = nr_nodes(first, last, map->top);
+	map->top_stride = words_per_node(map->top);
 	memset(words, 0, quarry_freemap_nr_words(first, last) * sizeof(*words));
 
 	for (level = 0; level <= map->top; level++) {
@@ -230,13 +232,29 @@ static unsigned int align_of(unsigned long index)
 	return index ? __ffs(index) : BITS_PER_LONG - 1;
 }
 
-/* Tell the levels above that @index is in, the first of its class in its word. */
-static void raise(const struct quarry_freemap *map, unsigned long index)
+/* The highest class of an index that level 1 knows. */
+static inline unsigned int class_of(unsigned long index)
 {
-	unsigned int class = __ffs(index | BITS_PER_LONG);
-	unsigned long bit = bit_of(index >> SHIFT);
-	unsigned long *words = node_words(map, 1, index >> SHIFT >> SHIFT);
+	return __ffs(index | BITS_PER_LONG);
+}
 
+/*
+ * Put in a member on level 0. If its word, @old until now, has another of its
+ * class already, no summary changes.
+ */
+static __always_inline void enter(const struct quarry_freemap *map, unsigned long index)
+{
+	unsigned long *leaf = leaf_of(map, index);
+	unsigned int class = class_of(index);
+	unsigned long old = *leaf;
+	unsigned long bit, *words;
+
+	*leaf = old | bit_of(index);
+	if (!map->top || (old & every[class]))
+		return;
+
+	bit = bit_of(index >> SHIFT);
+	words = node_words(map, 1, index >> SHIFT >> SHIFT);
 	do {
 		words[class] |= bit;
 	} while (class-- && !(words[class] & bit));
@@ -245,70 +263,54 @@ static void raise(const struct quarry_freemap *map, unsigned long index)
 		raise_from(map, 2, index >> SHIFT, align_of(index));
 }
 
-/* Tell the levels above that @index is out, the last of its class in its word. */
-static void lower(const struct quarry_freemap *map, unsigned long index)
+/* Take a member out on level 0, and, if it was the last of its class, above. */
+static __always_inline void leave(const struct quarry_freemap *map, unsigned long index)
 {
-	unsigned int class = __ffs(index | BITS_PER_LONG);
-	unsigned long leaf = *leaf_of(map, index);
-	unsigned long bit = bit_of(index >> SHIFT);
-	unsigned long *words = node_words(map, 1, index >> SHIFT >> SHIFT);
+	unsigned long *leaf = leaf_of(map, index);
+	unsigned int class = class_of(index);
+	unsigned long new = *leaf ^ bit_of(index);
+	unsigned long bit, *words;
 
+	*leaf = new;
+	if (!map->top || (new & every[class]))
+		return;
+
+	bit = bit_of(index >> SHIFT);
+	words = node_words(map, 1, index >> SHIFT >> SHIFT);
 	do {
-		words[class] &= ~bit;
-	} while (class-- && !(leaf & every[class]));
+		words[class] ^= bit;
+	} while (class-- && !(new & every[class]));
 
 	if (map->top > 1)
 		lower_from(map, 2, index >> SHIFT, align_of(index));
 }
 
-/* The places in a word that have at least the alignment of @index's. */
-static inline unsigned long aligned_like(unsigned long index)
+/* Put the only member, which the words don't hold yet, where the others go. */
+static noinline void enter_only(struct quarry_freemap *map)
 {
-	return every[__ffs(index | BITS_PER_LONG)];
-}
-
-/*
- * If the word has a member of at least the same alignment already, then no
- * summary changes.
- */
-static inline void set_bit_of(const struct quarry_freemap *map, unsigned long index)
-{
-	unsigned long *leaf = leaf_of(map, index);
-	unsigned long old = *leaf;
-
-	*leaf = old | bit_of(index);
-	if (map->top && !(old & aligned_like(index)))
-		raise(map, index);
+	enter(map, map->only);
+	map->only = NONE;
 }
 
 /* quarry_freemap_set() of a map that isn't empty, counted already. */
 void __quarry_freemap_set(struct quarry_freemap *map, unsigned long index)
 {
-	if (map->only != NONE) {
-		set_bit_of(map, map->only);
-		map->only = NONE;
-	}
-	set_bit_of(map, index);
+	if (map->only != NONE)
+		enter_only(map);
+	enter(map, index);
 }
 EXPORT_SYMBOL_GPL(__quarry_freemap_set);
 
 /* quarry_freemap_clear() of what isn't the only member, or no member at all. */
 bool __quarry_freemap_clear(struct quarry_freemap *map, unsigned long index)
 {
-	unsigned long *leaf = leaf_of(map, index);
-	unsigned long bit = bit_of(index);
-	unsigned long new;
-
 	if (unlikely(index - map->first > map->last - map->first))
 		return false;
-	new = *leaf ^ bit;
-	if (unlikely(new & bit))
+	if (unlikely(!(*leaf_of(map, index) & bit_of(index))))
 		return false;
 
-	*leaf = new;
 	map->nr--;
-	if (map->top && !(new & aligned_like(index)))
-		lower(map, index);
+	leave(map, index);
 	return true;
 }
 EXPORT_SYMBOL_GPL(__quarry_freemap_clear);
@@ -327,84 +329,100 @@ bool quarry_freemap_test(const struct quarry_freemap *map, unsigned long index)
 }
 EXPORT_SYMBOL_GPL(quarry_freemap_test);
 
-/* The lowest member of a class below a node's child, which has one. */
-static inline unsigned long descend_low(const struct quarry_freemap *map, unsigned int level,
-					unsigned long place, unsigned int class)
+/*
+ * The lowest member of a class below a place, which has one. Every search ends
+ * with level 0, where a node is one word; that step is written out.
+ */
+static __always_inline unsigned long descend_low(const struct quarry_freemap *map,
+						 unsigned int level, unsigned long place,
+						 unsigned int class)
 {
-	while (level--) {
-		unsigned long found = children(map, level, place, class);
+	unsigned long found;
 
+	if (!level)
+		return place;
+	while (--level) {
+		found = children(map, level, place, class);
 		if (unlikely(!found))
 			return NONE;
 		place = place << SHIFT | __ffs(found);
 	}
-	return place;
+	found = children(map, 0, place, class);
+	return likely(found) ? place << SHIFT | __ffs(found) : NONE;
 }
 
-static inline unsigned long descend_high(const struct quarry_freemap *map, unsigned int level,
-					 unsigned long place, unsigned int class)
+static __always_inline unsigned long descend_high(const struct quarry_freemap *map,
+						  unsigned int level, unsigned long place,
+						  unsigned int class)
 {
-	while (level--) {
-		unsigned long found = children(map, level, place, class);
+	unsigned long found;
 
+	if (!level)
+		return place;
+	while (--level) {
+		found = children(map, level, place, class);
 		if (unlikely(!found))
 			return NONE;
 		place = place << SHIFT | __fls(found);
 	}
-	return place;
+	found = children(map, 0, place, class);
+	return likely(found) ? place << SHIFT | __fls(found) : NONE;
 }
 
-/**
- * quarry_freemap_first() - the lowest member
- * @map: the map
- *
- * Context: any, under the caller's lock. O(TOP_NODES + LEVELS).
- * Return: the member, or QUARRY_FREEMAP_NONE.
- */
-unsigned long quarry_freemap_first(const struct quarry_freemap *map)
+/* The lowest member in the words, or NONE. */
+static __always_inline unsigned long find_lowest(const struct quarry_freemap *map)
 {
 	const unsigned long *word = map->top_words;
 	unsigned long place = map->top_node << SHIFT;
-	unsigned int left = map->nr_top;
-
-	if (map->only != NONE)
-		return map->only;
+	unsigned long left = map->nr_top;
 
 	while (!*word) {
 		if (!--left)
 			return NONE;
-		word += words_per_node(map->top);
+		word += map->top_stride;
 		place += BITS_PER_LONG;
 	}
 	return descend_low(map, map->top, place + __ffs(*word), 0);
 }
-EXPORT_SYMBOL_GPL(quarry_freemap_first);
 
-/**
- * quarry_freemap_last() - the highest member
- * @map: the map
- *
- * Context: any, under the caller's lock. O(TOP_NODES + LEVELS).
- * Return: the member, or QUARRY_FREEMAP_NONE.
- */
-unsigned long quarry_freemap_last(const struct quarry_freemap *map)
+static __always_inline unsigned long find_highest(const struct quarry_freemap *map)
 {
-	const unsigned long *word = map->top_words + map->nr_top * words_per_node(map->top);
+	const unsigned long *word = map->top_words + map->nr_top * map->top_stride;
 	unsigned long place = (map->top_node + map->nr_top) << SHIFT;
-	unsigned int left = map->nr_top;
-
-	if (map->only != NONE)
-		return map->only;
+	unsigned long left = map->nr_top;
 
 	do {
 		if (!left--)
 			return NONE;
-		word -= words_per_node(map->top);
+		word -= map->top_stride;
 		place -= BITS_PER_LONG;
 	} while (!*word);
 	return descend_high(map, map->top, place + __fls(*word), 0);
 }
-EXPORT_SYMBOL_GPL(quarry_freemap_last);
+
+/* Take out what was found in the words, if anything was. */
+static __always_inline unsigned long pop(struct quarry_freemap *map, unsigned long index)
+{
+	if (unlikely(index == NONE))
+		return NONE;
+	map->nr--;
+	leave(map, index);
+	return index;
+}
+
+/* quarry_freemap_pop_first() of a map that has its members in the words. */
+unsigned long __quarry_freemap_pop_first(struct quarry_freemap *map)
+{
+	return pop(map, find_lowest(map));
+}
+EXPORT_SYMBOL_GPL(__quarry_freemap_pop_first);
+
+/* quarry_freemap_pop_last() of a map that has its members in the words. */
+unsigned long __quarry_freemap_pop_last(struct quarry_freemap *map)
+{
+	return pop(map, find_highest(map));
+}
+EXPORT_SYMBOL_GPL(__quarry_freemap_pop_last);
 
 static bool is_aligned(unsigned long index, unsigned int align_shift)
 {
@@ -572,9 +590,15 @@ static int verify_node(const struct quarry_freemap *map, unsigned int level, uns
  */
 int quarry_freemap_verify(const struct quarry_freemap *map, struct quarry_fault *fault)
 {
+	unsigned long weight = quarry_freemap_weight(map);
 	unsigned int level;
 	unsigned long node;
 	int err;
+
+	if (map->nr != weight)
+		return fault_at(fault, "free map's count", map->first, weight, map->nr);
+	if (map->only != NONE && (weight != 1 || !child_exists(map, 0, map->only)))
+		return fault_at(fault, "free map's only member", map->first, NONE, map->only);
 
 	for (level = 0; level <= map->top; level++) {
 		for (node = node_of(map->first, level); node <= node_of(map->last, level); node++) {

@@ -10,14 +10,18 @@
 /* log2 of the children of a node, which are the bits of a word. */
 #define QUARRY_FREEMAP_SHIFT	(BITS_PER_LONG == 64 ? 6 : 5)
 #define QUARRY_FREEMAP_LEVELS	6
-#define QUARRY_FREEMAP_NONE	ULONG_MAX
+#define QUARRY_FREEMAP_NONE	ULONG_MAX	/* No index is that high. */
 
 /**
  * struct quarry_freemap - a set of indexes, searched in bounded time
+ * @nr: number of members
+ * @only: the only member, if it isn't in the words; QUARRY_FREEMAP_NONE otherwise
  *
  * lib/freemap.c tells how it works.
  */
 struct quarry_freemap {
+	unsigned long nr;
+	unsigned long only;
 	/* private: */
 	/*
 	 * The address that the words of node 0 of each level would have. Only the
@@ -25,22 +29,20 @@ struct quarry_freemap {
 	 * one, not a pointer.
 	 */
 	unsigned long base[QUARRY_FREEMAP_LEVELS];
-	unsigned long nr;
-	unsigned long only;
-	unsigned int top;
-	unsigned int nr_top;
+	unsigned long top;
+	unsigned long nr_top;
+	unsigned long top_stride;
 	unsigned long *top_words;
 	unsigned long top_node;
 	unsigned long first;
 	unsigned long last;
+	unsigned long pad;	/* To a power of two: there are arrays of these. */
 };
 
 size_t quarry_freemap_nr_words(unsigned long first, unsigned long last);
 void quarry_freemap_init(struct quarry_freemap *map, unsigned long *words,
 			 unsigned long first, unsigned long last);
 bool quarry_freemap_test(const struct quarry_freemap *map, unsigned long index);
-unsigned long quarry_freemap_first(const struct quarry_freemap *map);
-unsigned long quarry_freemap_last(const struct quarry_freemap *map);
 unsigned long quarry_freemap_next(const struct quarry_freemap *map, unsigned long from,
 				  unsigned int align_shift);
 unsigned long quarry_freemap_prev(const struct quarry_freemap *map, unsigned long from,
@@ -50,6 +52,8 @@ int quarry_freemap_verify(const struct quarry_freemap *map, struct quarry_fault 
 
 void __quarry_freemap_set(struct quarry_freemap *map, unsigned long index);
 bool __quarry_freemap_clear(struct quarry_freemap *map, unsigned long index);
+unsigned long __quarry_freemap_pop_first(struct quarry_freemap *map);
+unsigned long __quarry_freemap_pop_last(struct quarry_freemap *map);
 
 /**
  * quarry_freemap_set() - put an index in
@@ -82,6 +86,43 @@ static inline bool quarry_freemap_clear(struct quarry_freemap *map, unsigned lon
 	map->only = QUARRY_FREEMAP_NONE;
 	map->nr = 0;
 	return true;
+}
+
+static inline unsigned long __quarry_freemap_pop_only(struct quarry_freemap *map)
+{
+	unsigned long index = map->only;
+
+	map->only = QUARRY_FREEMAP_NONE;
+	map->nr = 0;
+	return index;
+}
+
+/**
+ * quarry_freemap_pop_first() - take the lowest member out
+ * @map: the map
+ *
+ * Context: any, under the caller's lock. O(TOP_NODES + SHIFT * LEVELS^2).
+ * Return: the member, or QUARRY_FREEMAP_NONE if there was none.
+ */
+static inline unsigned long quarry_freemap_pop_first(struct quarry_freemap *map)
+{
+	if (map->only != QUARRY_FREEMAP_NONE)
+		return __quarry_freemap_pop_only(map);
+	return __quarry_freemap_pop_first(map);
+}
+
+/**
+ * quarry_freemap_pop_last() - take the highest member out
+ * @map: the map
+ *
+ * Context: any, under the caller's lock. O(TOP_NODES + SHIFT * LEVELS^2).
+ * Return: the member, or QUARRY_FREEMAP_NONE if there was none.
+ */
+static inline unsigned long quarry_freemap_pop_last(struct quarry_freemap *map)
+{
+	if (map->only != QUARRY_FREEMAP_NONE)
+		return __quarry_freemap_pop_only(map);
+	return __quarry_freemap_pop_last(map);
 }
 
 #endif /* QUARRY_FREEMAP_H */

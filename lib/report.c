@@ -12,6 +12,8 @@
 
 #include "report.h"
 
+static DEFINE_RATELIMIT_STATE(limit, DEFAULT_RATELIMIT_INTERVAL, DEFAULT_RATELIMIT_BURST);
+
 /*
  * An address that the object manages is told as an offset, which says more and
  * gives nothing away; any other value is told as it is, for it came from the
@@ -32,7 +34,6 @@ static bool is_offset(const struct quarry_misuse *misuse)
  */
 void quarry_report_misuse(const struct quarry_misuse *misuse)
 {
-	static DEFINE_RATELIMIT_STATE(limit, DEFAULT_RATELIMIT_INTERVAL, DEFAULT_RATELIMIT_BURST);
 	bool offset = is_offset(misuse);
 
 	if (!__ratelimit(&limit))
@@ -49,10 +50,15 @@ void quarry_report_misuse(const struct quarry_misuse *misuse)
  * @name: the object's name
  * @fault: what is wrong with it
  *
+ * Limited as quarry_report_misuse() is, and together with it.
+ *
  * Context: any but NMI.
  */
 void quarry_report_fault(const char *kind, const char *name, const struct quarry_fault *fault)
 {
+	if (!__ratelimit(&limit))
+		return;
+
 	pr_err("%s %s: %s at +0x%llx: expected 0x%llx, found 0x%llx\n", kind, name, fault->what,
 	       fault->addr, fault->expected, fault->found);
 }
