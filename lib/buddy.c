@@ -196,32 +196,32 @@ static noinline __cold int fail_anywhere(struct quarry_buddy *buddy, u64 size, u
 /* ---- Free pieces ---- */
 
 /* Make a piece free whose tag is that of an inside. */
-static inline void insert_free(struct quarry_buddy *buddy, unsigned long page, unsigned int order)
+static inline void insert_free(struct quarry_buddy *buddy, struct quarry_freemap *map,
+			       unsigned long page, unsigned int order)
 {
-	quarry_freemap_set(&buddy->free[order], page >> order);
+	quarry_freemap_set(map, page >> order);
 	*tag_of(buddy, page) |= free_tag(order);
 }
 
-/* What is left to do for a piece of @size pages that was taken out of its free map. */
+/* What is left to do for a piece of @size pages that was taken out of its map. */
 static inline void note_removed(struct quarry_buddy *buddy, const struct quarry_freemap *map,
-				unsigned long page, unsigned long size)
+				u8 *tag, unsigned long size)
 {
-	if (!map->nr)
+	if (quarry_freemap_is_empty(map))
 		buddy->free_orders ^= size;
-	*tag_of(buddy, page) &= TAG_GIVEN;
+	*tag &= TAG_GIVEN;
 }
 
 /* Take a piece out of the free ones; its tag is that of an inside then. */
-static inline bool remove_free(struct quarry_buddy *buddy, unsigned long page, unsigned int order,
-			       unsigned long size)
+static bool remove_free(struct quarry_buddy *buddy, unsigned long page, unsigned int order)
 {
 	struct quarry_freemap *map = &buddy->free[order];
 
 	if (unlikely(!quarry_freemap_clear(map, page >> order))) {
-		broken(buddy, "a free piece is not in the free map", page, order);
+		broken(buddy, "a free piece is not in its map", page, order);
 		return false;
 	}
-	note_removed(buddy, map, page, size);
+	note_removed(buddy, map, tag_of(buddy, page), BIT(order));
 	return true;
 }
 
@@ -235,15 +235,16 @@ static void put_back_before(struct quarry_buddy *buddy, unsigned long piece, uns
 {
 	unsigned long orders = end - piece;
 	unsigned int order = __ffs(orders);
+	struct quarry_freemap *map = &buddy->free[order];
 	unsigned long size = BIT(order);
 
 	buddy->free_orders |= orders;
 	buddy->nr_splits += hweight_long(orders);
-	for (; end != piece; order++, size <<= 1) {
+	for (; end != piece; order++, map++, size <<= 1) {
 		if (!(end & size))
 			continue;
 		end -= size;
-		insert_free(buddy, end, order);
+		insert_free(buddy, map, end, order);
 	}
 }
 
@@ -252,14 +253,15 @@ static void put_back_after(struct quarry_buddy *buddy, unsigned long start,
 {
 	unsigned long orders = piece_end - start;
 	unsigned int order = __ffs(orders);
+	struct quarry_freemap *map = &buddy->free[order];
 	unsigned long size = BIT(order);
 
 	buddy->free_orders |= orders;
 	buddy->nr_splits += hweight_long(orders);
-	for (; start != piece_end; order++, size <<= 1) {
+	for (; start != piece_end; order++, map++, size <<= 1) {
 		if (!(start & size))
 			continue;
-		insert_free(buddy, start, order);
+		insert_free(buddy, map, start, order);
 		start += size;
 	}
 }
@@ -268,21 +270,29 @@ static void put_back_after(struct quarry_buddy *buddy, unsigned long start,
 static __always_inline void join(struct quarry_buddy *buddy, unsigned long page,
 				 unsigned int order)
 {
+	struct quarry_freemap *map = &buddy->free[order];
+	unsigned long tags = buddy->tag_base;
 	unsigned long size = BIT(order);
 	unsigned int old = order;
 
-	for (;; order++, size <<= 1) {
+	for (;; order++, map++, size <<= 1) {
 		unsigned long other = page ^ size;
+		u8 *tag = (u8 *)(tags + other);
 
-		if (!is_managed(buddy, other) || !is_free_piece(*tag_of(buddy, other), order))
+		if (other < buddy->first || other + size > buddy->end)
 			break;
-		if (unlikely(!remove_free(buddy, other, order, size)))
+		if (!is_free_piece(*tag, order))
 			break;
+		if (unlikely(!quarry_freemap_clear(map, other >> order))) {
+			broken(buddy, "a free buddy is not in its map", other, order);
+			break;
+		}
+		note_removed(buddy, map, tag, size);
 		page &= other;
 	}
 	buddy->nr_merges += order - old;
 	buddy->free_orders |= size;
-	insert_free(buddy, page, order);
+	insert_free(buddy, map, page, order);
 }
 
 /* ---- Blocks in use ---- */
@@ -602,7 +612,7 @@ static __always_inline bool take_anywhere(struct quarry_buddy *buddy, const stru
 	spot->start = spot->piece;
 	if (want->topdown)
 		spot->start += BIT(spot->order) - BIT(want->order);
-	note_removed(buddy, map, spot->piece, BIT(spot->order));
+	note_removed(buddy, map, tag_of(buddy, spot->piece), BIT(spot->order));
 	return true;
 }
 
@@ -664,8 +674,7 @@ static bool find_within(const struct quarry_buddy *buddy, struct want *want, str
 
 static bool take_within(struct quarry_buddy *buddy, struct want *want, struct spot *spot)
 {
-	return find_within(buddy, want, spot) && remove_free(buddy, spot->piece, spot->order,
-						 BIT(spot->order));
+	return find_within(buddy, want, spot) && remove_free(buddy, spot->piece, spot->order);
 }
 
 /* Whether no page of a range, which may be empty, is in use or not managed. */
@@ -715,8 +724,7 @@ static void clear_range(struct quarry_buddy *buddy, unsigned long start, unsigne
 	for (; start < end; start = piece.end) {
 		if (!piece_around(buddy, start, &piece))
 			return;
-		if (!remove_free(buddy, piece.start, tag_order(*tag_of(buddy, piece.start)),
-				 piece.end - piece.start))
+		if (!remove_free(buddy, piece.start, tag_order(*tag_of(buddy, piece.start))))
 			return;
 		if (start != piece.start)
 			put_back_before(buddy, piece.start, start);
@@ -1191,7 +1199,7 @@ void quarry_buddy_stats(struct quarry_buddy *buddy, struct quarry_buddy_stats *s
 		.last_failure = buddy->last_failure,
 	};
 	for (order = 0; order <= buddy->max_order; order++)
-		stats->nr_free[order] = buddy->free[order].nr;
+		stats->nr_free[order] = quarry_freemap_nr(&buddy->free[order]);
 	raw_spin_unlock_irqrestore(&buddy->lock, irq);
 
 	stats->fragmentation = fragmentation(stats->total - stats->used, stats->largest_free);

@@ -130,9 +130,9 @@ static int verify_order(const struct quarry_buddy *buddy, unsigned int order,
 		fault->addr <<= buddy->page_shift;
 		return -EUCLEAN;
 	}
-	if (map->nr != expected)
+	if (quarry_freemap_nr(map) != expected)
 		return fault_at(buddy, fault, "count of free pieces", buddy->first, expected,
-				map->nr);
+				quarry_freemap_nr(map));
 	if (any != !!expected)
 		return fault_at(buddy, fault, "mask of orders with free pieces", buddy->first,
 				!!expected, any);

@@ -30,7 +30,7 @@
  *    leaves the words alone, until there is a second. Orders that have one free
  *    piece, or none, are what a chain of splits or joins passes through.
  *
- * 3. Bounds. A search goes up and down once: 2 * LEVELS words, and TOP_NODES. A
+ * 3. Bounds. A search goes up and down once: 2 * LEVELS words, and the top's. A
  *    change costs, at level l, at most w*l + 2 words; it stops at the first
  *    level where nothing changes, which for an odd index in a word that has
  *    others is at once. Nothing depends on the number of members.
@@ -53,7 +53,7 @@
 #define SHIFT		QUARRY_FREEMAP_SHIFT
 #define LEVELS		QUARRY_FREEMAP_LEVELS
 #define NONE		QUARRY_FREEMAP_NONE
-#define TOP_NODES	4
+#define TOP_NODES	16
 
 static_assert(BIT(SHIFT) == BITS_PER_LONG);
 static_assert(sizeof(struct quarry_freemap) == 16 * sizeof(long));
@@ -170,7 +170,7 @@ void quarry_freemap_init(struct quarry_freemap *map, unsigned long *words,
 	*map = (struct quarry_freemap) {
 		.first = first,
 		.last = last,
-		.only = NONE,
+		.only = QUARRY_FREEMAP_EMPTY,
 		.top = top_level(first, last),
 	};
 	map->top_node = node_of(first, map->top);
@@ -245,12 +245,15 @@ static inline unsigned int class_of(unsigned long index)
 static __always_inline void enter(const struct quarry_freemap *map, unsigned long index)
 {
 	unsigned long *leaf = leaf_of(map, index);
-	unsigned int class = class_of(index);
 	unsigned long old = *leaf;
 	unsigned long bit, *words;
+	unsigned int class;
 
 	*leaf = old | bit_of(index);
-	if (!map->top || (old & every[class]))
+	if (!map->top)
+		return;
+	class = class_of(index);
+	if (old & every[class])
 		return;
 
 	bit = bit_of(index >> SHIFT);
@@ -267,12 +270,15 @@ static __always_inline void enter(const struct quarry_freemap *map, unsigned lon
 static __always_inline void leave(const struct quarry_freemap *map, unsigned long index)
 {
 	unsigned long *leaf = leaf_of(map, index);
-	unsigned int class = class_of(index);
 	unsigned long new = *leaf ^ bit_of(index);
 	unsigned long bit, *words;
+	unsigned int class;
 
 	*leaf = new;
-	if (!map->top || (new & every[class]))
+	if (!map->top)
+		return;
+	class = class_of(index);
+	if (new & every[class])
 		return;
 
 	bit = bit_of(index >> SHIFT);
@@ -289,28 +295,34 @@ static __always_inline void leave(const struct quarry_freemap *map, unsigned lon
 static noinline void enter_only(struct quarry_freemap *map)
 {
 	enter(map, map->only);
-	map->only = NONE;
+	map->only = QUARRY_FREEMAP_MANY;
+	map->nr = 1;
 }
 
-/* quarry_freemap_set() of a map that isn't empty, counted already. */
+/* quarry_freemap_set() of a map that isn't empty. */
 void __quarry_freemap_set(struct quarry_freemap *map, unsigned long index)
 {
-	if (map->only != NONE)
+	if (__quarry_freemap_has_only(map))
 		enter_only(map);
 	enter(map, index);
+	map->nr++;
 }
 EXPORT_SYMBOL_GPL(__quarry_freemap_set);
+
+static __always_inline void take_out(struct quarry_freemap *map, unsigned long index)
+{
+	leave(map, index);
+	if (!--map->nr)
+		map->only = QUARRY_FREEMAP_EMPTY;
+}
 
 /* quarry_freemap_clear() of what isn't the only member, or no member at all. */
 bool __quarry_freemap_clear(struct quarry_freemap *map, unsigned long index)
 {
-	if (unlikely(index - map->first > map->last - map->first))
-		return false;
 	if (unlikely(!(*leaf_of(map, index) & bit_of(index))))
 		return false;
 
-	map->nr--;
-	leave(map, index);
+	take_out(map, index);
 	return true;
 }
 EXPORT_SYMBOL_GPL(__quarry_freemap_clear);
@@ -369,6 +381,12 @@ static __always_inline unsigned long descend_high(const struct quarry_freemap *m
 	return likely(found) ? place << SHIFT | __fls(found) : NONE;
 }
 
+/* What a search found, or NONE if damaged words led it out of the map. */
+static inline unsigned long check(const struct quarry_freemap *map, unsigned long index)
+{
+	return likely(index - map->first <= map->last - map->first) ? index : NONE;
+}
+
 /* The lowest member in the words, or NONE. */
 static __always_inline unsigned long find_lowest(const struct quarry_freemap *map)
 {
@@ -403,10 +421,9 @@ static __always_inline unsigned long find_highest(const struct quarry_freemap *m
 /* Take out what was found in the words, if anything was. */
 static __always_inline unsigned long pop(struct quarry_freemap *map, unsigned long index)
 {
-	if (unlikely(index == NONE))
-		return NONE;
-	map->nr--;
-	leave(map, index);
+	index = check(map, index);
+	if (likely(index != NONE))
+		take_out(map, index);
 	return index;
 }
 
@@ -447,7 +464,7 @@ unsigned long quarry_freemap_next(const struct quarry_freemap *map, unsigned lon
 	unsigned long place = max(from, map->first);
 	unsigned int level = 0;
 
-	if (map->only != NONE)
+	if (__quarry_freemap_has_only(map))
 		return map->only >= from && is_aligned(map->only, align_shift) ? map->only : NONE;
 
 	while (place <= map->last >> (SHIFT * level)) {
@@ -456,7 +473,8 @@ unsigned long quarry_freemap_next(const struct quarry_freemap *map, unsigned lon
 
 		found &= ~0UL << (place & (BITS_PER_LONG - 1));
 		if (found)
-			return descend_low(map, level, node << SHIFT | __ffs(found), align_shift);
+			return check(map, descend_low(map, level, node << SHIFT | __ffs(found),
+						      align_shift));
 
 		place = node + 1;
 		if (level == map->top)
@@ -485,7 +503,7 @@ unsigned long quarry_freemap_prev(const struct quarry_freemap *map, unsigned lon
 	unsigned long place = min(from, map->last);
 	unsigned int level = 0;
 
-	if (map->only != NONE)
+	if (__quarry_freemap_has_only(map))
 		return map->only <= from && is_aligned(map->only, align_shift) ? map->only : NONE;
 
 	while (place >= map->first >> (SHIFT * level)) {
@@ -494,7 +512,8 @@ unsigned long quarry_freemap_prev(const struct quarry_freemap *map, unsigned lon
 
 		found &= ~0UL >> (BITS_PER_LONG - 1 - (place & (BITS_PER_LONG - 1)));
 		if (found)
-			return descend_high(map, level, node << SHIFT | __fls(found), align_shift);
+			return check(map, descend_high(map, level, node << SHIFT | __fls(found),
+						       align_shift));
 
 		if (!node)
 			break;
@@ -513,11 +532,11 @@ EXPORT_SYMBOL_GPL(quarry_freemap_prev);
  * @map: the map
  *
  * Context: any, under the caller's lock. O(indexes / W).
- * Return: how many there are; what the map itself counts is its nr.
+ * Return: how many there are; quarry_freemap_nr() says what the map counts.
  */
 unsigned long quarry_freemap_weight(const struct quarry_freemap *map)
 {
-	unsigned long weight = map->only != NONE;
+	unsigned long weight = __quarry_freemap_has_only(map);
 	unsigned long node;
 
 	for (node = node_of(map->first, 0); node <= node_of(map->last, 0); node++)
@@ -579,6 +598,14 @@ static int verify_node(const struct quarry_freemap *map, unsigned int level, uns
 	return 0;
 }
 
+/* Whether @only says what the members that were counted do. */
+static bool is_only_right(const struct quarry_freemap *map, unsigned long weight)
+{
+	if (__quarry_freemap_has_only(map))
+		return weight == 1 && child_exists(map, 0, map->only);
+	return quarry_freemap_is_empty(map) == !weight;
+}
+
 /**
  * quarry_freemap_verify() - recompute every summary
  * @map: the map
@@ -595,10 +622,11 @@ int quarry_freemap_verify(const struct quarry_freemap *map, struct quarry_fault 
 	unsigned long node;
 	int err;
 
-	if (map->nr != weight)
-		return fault_at(fault, "free map's count", map->first, weight, map->nr);
-	if (map->only != NONE && (weight != 1 || !child_exists(map, 0, map->only)))
-		return fault_at(fault, "free map's only member", map->first, NONE, map->only);
+	if (quarry_freemap_nr(map) != weight)
+		return fault_at(fault, "free map's count", map->first, weight,
+				quarry_freemap_nr(map));
+	if (!is_only_right(map, weight))
+		return fault_at(fault, "free map's only member", map->first, weight, map->only);
 
 	for (level = 0; level <= map->top; level++) {
 		for (node = node_of(map->first, level); node <= node_of(map->last, level); node++) {

@@ -9,19 +9,24 @@
 
 /* log2 of the children of a node, which are the bits of a word. */
 #define QUARRY_FREEMAP_SHIFT	(BITS_PER_LONG == 64 ? 6 : 5)
-#define QUARRY_FREEMAP_LEVELS	6
+#define QUARRY_FREEMAP_LEVELS	5
 #define QUARRY_FREEMAP_NONE	ULONG_MAX	/* No index is that high. */
+
+/* What stands in place of the only member when there is none, or are several. */
+#define QUARRY_FREEMAP_EMPTY	ULONG_MAX
+#define QUARRY_FREEMAP_MANY	(ULONG_MAX - 1)
 
 /**
  * struct quarry_freemap - a set of indexes, searched in bounded time
- * @nr: number of members
- * @only: the only member, if it isn't in the words; QUARRY_FREEMAP_NONE otherwise
+ * @only: the only member, if it came first; QUARRY_FREEMAP_EMPTY, or
+ *	QUARRY_FREEMAP_MANY if the members are in the words
+ * @nr: number of members in the words
  *
  * lib/freemap.c tells how it works.
  */
 struct quarry_freemap {
-	unsigned long nr;
 	unsigned long only;
+	unsigned long nr;
 	/* private: */
 	/*
 	 * The address that the words of node 0 of each level would have. Only the
@@ -36,7 +41,7 @@ struct quarry_freemap {
 	unsigned long top_node;
 	unsigned long first;
 	unsigned long last;
-	unsigned long pad;	/* To a power of two: there are arrays of these. */
+	unsigned long pad[2];	/* To a power of two: there are arrays of these. */
 };
 
 size_t quarry_freemap_nr_words(unsigned long first, unsigned long last);
@@ -55,6 +60,22 @@ bool __quarry_freemap_clear(struct quarry_freemap *map, unsigned long index);
 unsigned long __quarry_freemap_pop_first(struct quarry_freemap *map);
 unsigned long __quarry_freemap_pop_last(struct quarry_freemap *map);
 
+static inline bool quarry_freemap_is_empty(const struct quarry_freemap *map)
+{
+	return map->only == QUARRY_FREEMAP_EMPTY;
+}
+
+static inline bool __quarry_freemap_has_only(const struct quarry_freemap *map)
+{
+	return map->only < QUARRY_FREEMAP_MANY;
+}
+
+/* The number of members. O(1). */
+static inline unsigned long quarry_freemap_nr(const struct quarry_freemap *map)
+{
+	return __quarry_freemap_has_only(map) ? 1 : map->nr;
+}
+
 /**
  * quarry_freemap_set() - put an index in
  * @map: the map
@@ -64,7 +85,7 @@ unsigned long __quarry_freemap_pop_last(struct quarry_freemap *map);
  */
 static inline void quarry_freemap_set(struct quarry_freemap *map, unsigned long index)
 {
-	if (!map->nr++)
+	if (quarry_freemap_is_empty(map))
 		map->only = index;
 	else
 		__quarry_freemap_set(map, index);
@@ -73,7 +94,7 @@ static inline void quarry_freemap_set(struct quarry_freemap *map, unsigned long 
 /**
  * quarry_freemap_clear() - take an index out
  * @map: the map
- * @index: any index
+ * @index: from first to last
  *
  * Context: any, under the caller's lock. O(SHIFT * LEVELS^2), mostly O(1).
  * Return: true; false, and nothing changed, if it isn't in.
@@ -83,8 +104,7 @@ static inline bool quarry_freemap_clear(struct quarry_freemap *map, unsigned lon
 	if (map->only != index)
 		return __quarry_freemap_clear(map, index);
 
-	map->only = QUARRY_FREEMAP_NONE;
-	map->nr = 0;
+	map->only = QUARRY_FREEMAP_EMPTY;
 	return true;
 }
 
@@ -92,8 +112,7 @@ static inline unsigned long __quarry_freemap_pop_only(struct quarry_freemap *map
 {
 	unsigned long index = map->only;
 
-	map->only = QUARRY_FREEMAP_NONE;
-	map->nr = 0;
+	map->only = QUARRY_FREEMAP_EMPTY;
 	return index;
 }
 
@@ -106,7 +125,7 @@ static inline unsigned long __quarry_freemap_pop_only(struct quarry_freemap *map
  */
 static inline unsigned long quarry_freemap_pop_first(struct quarry_freemap *map)
 {
-	if (map->only != QUARRY_FREEMAP_NONE)
+	if (__quarry_freemap_has_only(map))
 		return __quarry_freemap_pop_only(map);
 	return __quarry_freemap_pop_first(map);
 }
@@ -120,7 +139,7 @@ static inline unsigned long quarry_freemap_pop_first(struct quarry_freemap *map)
  */
 static inline unsigned long quarry_freemap_pop_last(struct quarry_freemap *map)
 {
-	if (map->only != QUARRY_FREEMAP_NONE)
+	if (__quarry_freemap_has_only(map))
 		return __quarry_freemap_pop_only(map);
 	return __quarry_freemap_pop_last(map);
 }
