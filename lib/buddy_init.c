@@ -94,7 +94,7 @@ static size_t meta_size_of(const struct layout *layout)
  * @region: what it shall manage
  * @page_size: its page size
  *
- * Some 10.3 bits a page: a tag of 8, 2 in free maps, and their summaries.
+ * Some 10.2 bits a page: a tag of 8, 2 in free maps, and their summaries.
  *
  * Context: any. O(log2(pages)).
  * Return: bytes; 0 if quarry_buddy_init() would refuse the arguments.
