@@ -1,0 +1,340 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Nanoseconds, on one CPU and on two at once, where the machine runs at its own
+ * speed. Single calls are too short to be timed, so a whole run is, and what
+ * comes out is the average of a pair: one allocation and one free.
+ *
+ * Such times are noisy. So runs are repeated in rounds, each of them over all
+ * allocators, which meet the same noise there; what counts are the medians, and
+ * the ratios between them. The allocator that does nothing tells what of a pair
+ * is the workload's own.
+ */
+#define pr_fmt(fmt) KBUILD_MODNAME ": " fmt
+
+#include <linux/atomic.h>
+#include <linux/completion.h>
+#include <linux/cpumask.h>
+#include <linux/err.h>
+#include <linux/kthread.h>
+#include <linux/ktime.h>
+#include <linux/math64.h>
+#include <linux/printk.h>
+#include <linux/sched/task.h>
+#include <linux/sizes.h>
+#include <linux/slab.h>
+#include <linux/sort.h>
+
+#include "bench.h"
+
+#define MAX_THREADS	2
+#define SPACE		((u64)SZ_64M)
+
+/**
+ * struct trial - what all allocators are put to
+ * @workload: the workload
+ * @nr_threads: threads that run it at once, on a CPU each, sharing its slots
+ * @steps: operations that each thread does
+ * @seed: of the first thread's sequence
+ */
+struct trial {
+	const struct bench_workload *workload;
+	unsigned int nr_threads;
+	unsigned int steps;
+	u32 seed;
+};
+
+/**
+ * struct gate - lets threads start together, and tells when all are done
+ * @nr_away: threads that aren't there yet
+ * @nr_running: threads that aren't done yet
+ * @done: completed by the last one
+ */
+struct gate {
+	atomic_t nr_away;
+	atomic_t nr_running;
+	struct completion done;
+};
+
+/**
+ * struct thread - one of the threads of a run
+ * @run: what it does
+ * @seed: of its sequence
+ * @gate: shared with the others
+ * @task: the kernel thread
+ * @tenths: of nanoseconds that a pair took
+ * @err: why it took none
+ */
+struct thread {
+	struct bench_run run;
+	u32 seed;
+	struct gate *gate;
+	struct task_struct *task;
+	u64 tenths;
+	int err;
+};
+
+/* ---- One run ---- */
+
+static int thread_main(void *data)
+{
+	struct thread *thread = data;
+	struct gate *gate = thread->gate;
+	u64 start, ns;
+
+	thread->err = bench_run_warm(&thread->run, thread->seed);
+	atomic_dec(&gate->nr_away);
+	while (atomic_read(&gate->nr_away))
+		cpu_relax();
+
+	start = ktime_get_ns();
+	thread->run.workload->body(&thread->run);
+	ns = ktime_get_ns() - start;
+
+	if (thread->run.nr_done)
+		thread->tenths = div64_ul(20 * ns, thread->run.nr_done);
+	if (atomic_dec_and_test(&gate->nr_running))
+		complete(&gate->done);
+	return 0;
+}
+
+static void threads_fini(struct thread *threads, unsigned int nr)
+{
+	while (nr--) {
+		struct thread *thread = &threads[nr];
+
+		if (thread->task) {
+			kthread_stop(thread->task);
+			put_task_struct(thread->task);
+		}
+		bench_run_drain(&thread->run);
+		bench_run_fini(&thread->run);
+	}
+}
+
+static int thread_init(struct thread *thread, unsigned int cpu)
+{
+	int err;
+
+	err = bench_run_init(&thread->run);
+	if (err)
+		return err;
+	thread->task = kthread_create(thread_main, thread, "quarry_bench/%u", cpu);
+	if (IS_ERR(thread->task)) {
+		bench_run_fini(&thread->run);
+		return PTR_ERR(thread->task);
+	}
+	get_task_struct(thread->task);
+	kthread_bind(thread->task, cpu);
+	return 0;
+}
+
+/* Makes the threads of a run, not yet started, on the first CPUs. */
+static int threads_init(struct thread *threads, const struct trial *trial,
+			const struct bench_allocator *allocator, void *ctx, struct gate *gate)
+{
+	unsigned int i = 0, cpu;
+	int err;
+
+	for_each_online_cpu(cpu) {
+		if (i == trial->nr_threads)
+			break;
+		threads[i] = (struct thread) {
+			.run.allocator = allocator,
+			.run.ctx = ctx,
+			.run.workload = trial->workload,
+			.run.space = SPACE / trial->nr_threads,
+			.run.nr_slots = max(trial->workload->slots / trial->nr_threads, 1U),
+			.run.steps = trial->steps,
+			.seed = trial->seed + i,
+			.gate = gate,
+		};
+		err = thread_init(&threads[i], cpu);
+		if (err) {
+			threads_fini(threads, i);
+			return err;
+		}
+		i++;
+	}
+	return 0;
+}
+
+/* Lets the threads do their work; what they did stays in their runs. */
+static void threads_race(struct thread *threads, unsigned int nr, struct gate *gate)
+{
+	unsigned int i;
+
+	for (i = 0; i < nr; i++)
+		wake_up_process(threads[i].task);
+	wait_for_completion(&gate->done);
+}
+
+/**
+ * struct score - what an allocator reached in a trial
+ * @tenths: of a nanosecond that a pair took, round by round
+ * @nr_rounds: rounds so far
+ * @nr_done: allocations and frees in all of them
+ * @nr_failed: allocations that found no room
+ */
+struct score {
+	u64 *tenths;
+	unsigned int nr_rounds;
+	unsigned long nr_done;
+	unsigned long nr_failed;
+};
+
+static int add_round(struct score *score, const struct thread *threads, unsigned int nr)
+{
+	u64 sum = 0;
+	unsigned int i;
+
+	for (i = 0; i < nr; i++) {
+		if (threads[i].err)
+			return threads[i].err;
+		sum += threads[i].tenths;
+		score->nr_done += threads[i].run.nr_done;
+		score->nr_failed += threads[i].run.nr_failed;
+	}
+	score->tenths[score->nr_rounds++] = div_u64(sum, nr);
+	return 0;
+}
+
+static int time_run(const struct trial *trial, const struct bench_allocator *allocator,
+		    void *ctx, struct score *score)
+{
+	struct thread threads[MAX_THREADS];
+	struct gate gate = {
+		.nr_away = ATOMIC_INIT(trial->nr_threads),
+		.nr_running = ATOMIC_INIT(trial->nr_threads),
+		.done = COMPLETION_INITIALIZER_ONSTACK(gate.done),
+	};
+	int err;
+
+	err = threads_init(threads, trial, allocator, ctx, &gate);
+	if (err)
+		return err;
+	threads_race(threads, trial->nr_threads, &gate);
+	err = add_round(score, threads, trial->nr_threads);
+	threads_fini(threads, trial->nr_threads);
+	return err;
+}
+
+static int time_in_fresh_space(const struct trial *trial, const struct bench_allocator *allocator,
+			       struct score *score)
+{
+	void *ctx = allocator->setup(SPACE);
+	int err;
+
+	if (IS_ERR(ctx))
+		return PTR_ERR(ctx);
+	err = time_run(trial, allocator, ctx, score);
+	allocator->teardown(ctx);
+	return err;
+}
+
+/* ---- All of them ---- */
+
+static int compare_times(const void *a, const void *b)
+{
+	u64 left = *(const u64 *)a, right = *(const u64 *)b;
+
+	return (left > right) - (left < right);
+}
+
+static int report_score(const struct trial *trial, const struct bench_allocator *allocator,
+			const struct score *score)
+{
+	struct bench_result result = {
+		.allocator = allocator->name,
+		.workload = trial->workload->name,
+		.op = "pair",
+		.space = SPACE,
+		.slots = trial->workload->slots,
+		.threads = trial->nr_threads,
+		.count = score->nr_done / 2,
+		.failed = score->nr_failed,
+	};
+
+	sort(score->tenths, score->nr_rounds, sizeof(*score->tenths), compare_times, NULL);
+	result.avg = score->tenths[score->nr_rounds / 2];
+	result.min = div_u64(score->tenths[0], 10);
+	result.max = div_u64(score->tenths[score->nr_rounds - 1], 10);
+	return bench_report(&result);
+}
+
+static void scores_fini(struct score *scores)
+{
+	unsigned int i;
+
+	for (i = 0; bench_allocators[i]; i++)
+		kfree(scores[i].tenths);
+	kfree(scores);
+}
+
+static struct score *scores_init(unsigned int nr_rounds)
+{
+	struct score *scores;
+	unsigned int i, nr = 0;
+
+	while (bench_allocators[nr])
+		nr++;
+	scores = kcalloc(nr, sizeof(*scores), GFP_KERNEL);
+	for (i = 0; scores && i < nr; i++) {
+		scores[i].tenths = kcalloc(nr_rounds, sizeof(*scores[i].tenths), GFP_KERNEL);
+		if (!scores[i].tenths) {
+			scores_fini(scores);
+			return NULL;
+		}
+	}
+	return scores;
+}
+
+/* A round: each allocator that the workload suits, one after another. */
+static int time_round(const struct trial *trial, struct score *scores)
+{
+	unsigned int i;
+	int err = 0;
+
+	for (i = 0; bench_allocators[i] && !err; i++)
+		if (bench_suits(trial->workload, bench_allocators[i]))
+			err = time_in_fresh_space(trial, bench_allocators[i], &scores[i]);
+	return err;
+}
+
+static int time_trial(const struct trial *trial, unsigned int nr_rounds)
+{
+	struct score *scores = scores_init(nr_rounds);
+	unsigned int i;
+	int err = 0;
+
+	if (!scores)
+		return -ENOMEM;
+	pr_info("timing: %s, up to %u live, %u threads\n", trial->workload->name,
+		trial->workload->slots, trial->nr_threads);
+	for (i = 0; i < nr_rounds && !err; i++)
+		err = time_round(trial, scores);
+	for (i = 0; bench_allocators[i] && !err; i++)
+		if (scores[i].nr_rounds)
+			err = report_score(trial, bench_allocators[i], &scores[i]);
+	scores_fini(scores);
+	return err;
+}
+
+/**
+ * bench_time() - time every allocator at every workload that suits it
+ * @steps: operations that a thread does in a run
+ * @nr_rounds: runs to take the median of
+ * @seed: of the random sequence
+ *
+ * Return: 0 or an errno.
+ */
+int bench_time(unsigned int steps, unsigned int nr_rounds, u32 seed)
+{
+	struct trial trial = { .steps = steps, .seed = seed };
+	unsigned int most = min_t(unsigned int, MAX_THREADS, num_online_cpus());
+	int err = 0;
+
+	for (trial.workload = bench_workloads; trial.workload->name; trial.workload++)
+		for (trial.nr_threads = 1; trial.nr_threads <= most && !err; trial.nr_threads++)
+			err = time_trial(&trial, nr_rounds);
+	return err;
+}
