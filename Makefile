@@ -1,0 +1,48 @@
+# SPDX-License-Identifier: GPL-2.0
+#
+# Thin: the scripts do the work and need no make. Kbuild says how to compile.
+
+KDIR ?= /lib/modules/$(shell uname -r)/build
+KBUILD = $(MAKE) -C $(KDIR) M=$(CURDIR)
+
+.PHONY: modules modules_install install clean headers help
+.PHONY: demo test kunit vm bench bench-native check
+
+modules: headers
+	+$(KBUILD) modules
+
+modules_install install: headers
+	+$(KBUILD) modules_install
+	depmod -b "$(INSTALL_MOD_PATH)/" "$$(cat $(KDIR)/include/config/kernel.release)"
+
+clean:
+	find . -path ./.git -prune -o -type f \( -name '*.o' -o -name '*.ko' -o -name '*.mod' \
+		-o -name '*.mod.c' -o -name '.*.cmd' -o -name Module.symvers \
+		-o -name modules.order \) -exec rm -f {} +
+
+headers:
+	@test -e $(KDIR)/Makefile || { \
+		echo "No kernel headers in $(KDIR)."; \
+		echo "Install them (Debian: apt-get install linux-headers-$$(uname -r)),"; \
+		echo "or say where others are: make KDIR=/path/to/headers."; \
+		echo "\"make demo\" and \"make test\" bring their own."; \
+		exit 1; } >&2
+
+demo test kunit vm bench bench-native check:
+	@scripts/$@
+
+help:
+	@echo 'make                  build the modules for the running kernel, or KDIR=...'
+	@echo 'make install          install them, as modules_install does (INSTALL_MOD_PATH=...)'
+	@echo 'make clean            remove what make built'
+	@echo
+	@echo 'make demo             see Quarry at work on a stock Debian kernel in QEMU'
+	@echo 'make test             all tests: KUnit, and VMs with Linux 6.1, 6.12 and 6.12-rt'
+	@echo 'make kunit            KUnit tests only (SAN=1: with KASAN, UBSAN and lockdep)'
+	@echo 'make vm               a shell in a VM with the module loaded'
+	@echo 'make bench            exact instruction counts, beside the kernel'\''s allocators'
+	@echo 'make bench-native     nanoseconds, on one and on two CPUs'
+	@echo 'make check            style and static checks'
+	@echo
+	@echo 'Settings: KERNEL=6.12 (or 6.1, 6.12-rt) for demo, vm and bench; ACCEL=kvm;'
+	@echo 'QUARRY_CACHE=DIR. Each of scripts/... says more with --help.'

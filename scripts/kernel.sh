@@ -1,0 +1,135 @@
+# SPDX-License-Identifier: GPL-2.0
+# shellcheck shell=sh
+#
+# Debian's own kernels, unpacked into the cache, and Quarry's modules for them;
+# sourced after common.sh and apt.sh:
+#
+#	kernel_get	unpacks image and headers of 6.12, 6.1 or 6.12-rt once and
+#			sets KERNEL_DIR; status 3 if Debian doesn't offer it here
+#	kernel_modules	builds quarry.ko and quarry_bench.ko for it and sets
+#			MODULES_DIR
+
+KERNELS="6.12 6.1 6.12-rt"
+
+# kernel_describe KERNEL: how its packages are called, and which release has it if
+# this machine's has not.
+kernel_describe() {
+	case $1 in
+	6.1) kernel_pattern='6\.1\.0-[0-9]+-cloud-amd64' kernel_home=bookworm ;;
+	6.12) kernel_pattern='6\.12\.[0-9]+\+deb[0-9]+-cloud-amd64' kernel_home=trixie ;;
+	6.12-rt) kernel_pattern='6\.12\.[0-9]+\+deb[0-9]+-rt-amd64' kernel_home=trixie ;;
+	*) bad_usage "KERNEL=$1: it must be one of: $KERNELS" ;;
+	esac
+}
+
+kernel_get() {
+	kernel_describe "$1"
+	case $CACHE in
+	*[[:space:]:]*) die "make can't work in a folder such as $CACHE: set QUARRY_CACHE" ;;
+	esac
+	mkdir -p "$CACHE/kernels"
+	lock kernels
+	kernel_status=0
+	kernel_find "$1" || kernel_status=$?
+	unlock
+	return "$kernel_status"
+}
+
+# kernel_find KERNEL: the newest that apt offers, or, if it can't be had, the
+# newest that the cache has.
+kernel_find() {
+	apt_own
+	release=$(kernel_newest)
+	if [ -z "$release" ] && kernel_is_foreign; then
+		apt_suites "$kernel_home" "$kernel_home-security" || kernel_cached "$1" || return 1
+		release=$(kernel_newest)
+	fi
+	[ -n "$release" ] || kernel_cached "$1" || return 3
+	KERNEL_DIR=$CACHE/kernels/$release
+	[ -e "$KERNEL_DIR/complete" ] || kernel_unpack || kernel_cached "$1"
+}
+
+kernel_newest() { apt_newest "linux-image-$kernel_pattern" | sed 's/^linux-image-//'; }
+
+kernel_is_foreign() {
+	[ "$(os_release VERSION_CODENAME)" != "$kernel_home" ]
+}
+
+kernel_cached() {
+	release=$(cd "$CACHE/kernels" && find . -path './*/complete' | cut -d / -f 2 |
+		grep -Ex "$kernel_pattern" | sort -V | tail -n 1)
+	[ -n "$release" ] || return 1
+	KERNEL_DIR=$CACHE/kernels/$release
+	warn "$1: using $release, which the cache has; apt's newest can't be had"
+}
+
+# kernel_unpack: under another name until it is whole.
+kernel_unpack() {
+	headers=linux-headers-$release
+	depends=$(apt_depends "$headers")
+	others=$(printf '%s\n' "$depends" | grep -E '^linux-(headers-.*-common|kbuild-)')
+	need_space 1000
+	partial=$CACHE/kernels/.partial
+	rm -rf "$partial"
+	# shellcheck disable=SC2086
+	apt_fetch "$partial/debs" "linux-image-$release" "$headers" $others &&
+		step "unpacking Linux $release" sh -eu -c "$kernel_unpack_script" unpack \
+			"$partial" "$KERNEL_DIR" "$release" &&
+		printf '%s\n' "$depends" | grep -Eo 'gcc-[0-9]+' >"$partial/compiler" &&
+		touch "$partial/complete" &&
+		rm -rf "$KERNEL_DIR" &&
+		mv "$partial" "$KERNEL_DIR"
+}
+
+# Of the image, only the kernel itself. The headers' one absolute path is led to
+# where they are going to be, and they lose the type information (BTF) that would
+# make every build need pahole.
+# shellcheck disable=SC2016
+kernel_unpack_script='
+	cd "$1"
+	for deb in debs/linux-headers-*.deb debs/linux-kbuild-*.deb; do
+		dpkg-deb -x "$deb" .
+	done
+	dpkg-deb --fsys-tarfile debs/linux-image-*.deb >image.tar
+	tar -xf image.tar "./boot/vmlinuz-$3"
+	mv "boot/vmlinuz-$3" vmlinuz
+	rm -r debs boot image.tar
+	sed -i "s|/usr/src/|$2/usr/src/|" "usr/src/linux-headers-$3/Makefile"
+	rm -f "usr/src/linux-headers-$3/vmlinux"
+'
+
+# kernel_modules: named by what they are built from, so a change builds anew, and
+# two checkouts don't meet.
+kernel_modules() {
+	kernel_compiler=$(cat "$KERNEL_DIR/compiler")
+	need_packages make "$kernel_compiler" libelf1
+	MODULES_DIR=$CACHE/modules/${KERNEL_DIR##*/}/$(source_hash)
+	lock modules
+	modules_status=0
+	modules_build || modules_status=$?
+	unlock
+	return "$modules_status"
+}
+
+source_files() { (cd "$TREE" && find Kbuild lib module -type f -name '[!.]*' | LC_ALL=C sort); }
+
+source_hash() {
+	(cd "$TREE" && source_files | tr '\n' '\0' | xargs -0 sha256sum) | sha256sum | cut -c 1-16
+}
+
+modules_build() {
+	if [ -e "$MODULES_DIR/build.log" ]; then
+		touch "$MODULES_DIR"
+		return
+	fi
+	partial=$CACHE/modules/.partial
+	rm -rf "$partial"
+	mkdir -p "$partial" "${MODULES_DIR%/*}"
+	find "$CACHE/modules" -mindepth 2 -maxdepth 2 -mtime +7 -exec rm -rf {} +
+	cp -R "$TREE/Kbuild" "$TREE/lib" "$TREE/module" "$partial" &&
+		step "building the modules for Linux ${KERNEL_DIR##*/}" timeout 300 \
+			make -C "$KERNEL_DIR/usr/src/linux-headers-${KERNEL_DIR##*/}" \
+			M="$partial" CC="$kernel_compiler" -j"$(nproc)" modules &&
+		cp "$STEP_LOG" "$partial/build.log" &&
+		mv "$partial" "$MODULES_DIR"
+}
