@@ -26,9 +26,11 @@
  *    1 bit an index for level 0, 7/64 for level 1, 13/4096 for level 2. Only
  *    the nodes that hold an index from first to last exist.
  *
- *    A map that gets its first member while it is empty keeps it in @only and
- *    leaves the words alone, until there is a second. Orders that have one free
- *    piece, or none, are what a chain of splits or joins passes through.
+ *    One member, the spare, may be kept beside the words: what comes while there
+ *    is none becomes it, and a search compares it with what it finds. So a map
+ *    with one member has no use for its words, and such maps are what a chain of
+ *    splits or joins passes through; and what comes and goes again at once
+ *    doesn't touch the words.
  *
  * 3. Bounds. A search goes up and down once: 2 * LEVELS words, and the top's. A
  *    change costs, at level l, at most w*l + 2 words; it stops at the first
@@ -86,30 +88,21 @@ static inline unsigned long *node_words(const struct quarry_freemap *map, unsign
 	return (unsigned long *)map->base[level] + node * words_per_node(level);
 }
 
-static inline unsigned long *leaf_of(const struct quarry_freemap *map, unsigned long index)
-{
-	return (unsigned long *)map->base[0] + (index >> SHIFT);
-}
-
-static inline unsigned long bit_of(unsigned long index)
-{
-	return BIT(index & (BITS_PER_LONG - 1));
-}
-
 /* Every bit of a word, every 2nd, 4th, ..., the first. */
-static const unsigned long every[] = {
+const unsigned long __quarry_freemap_every[] = {
 	~0UL, ~0UL / 0x3, ~0UL / 0xf, ~0UL / 0xff, ~0UL / 0xffff,
 #if BITS_PER_LONG == 64
 	~0UL / 0xffffffff,
 #endif
 	1,
 };
+EXPORT_SYMBOL_GPL(__quarry_freemap_every);
 
 /* The bits of a node whose places are multiples of 2^align_shift. */
 static unsigned long multiples(unsigned long node, unsigned int align_shift)
 {
 	if (align_shift < SHIFT)
-		return every[align_shift];
+		return __quarry_freemap_every[align_shift];
 	return !(node & (BIT(align_shift - SHIFT) - 1));
 }
 
@@ -170,7 +163,7 @@ void quarry_freemap_init(struct quarry_freemap *map, unsigned long *words,
 	*map = (struct quarry_freemap) {
 		.first = first,
 		.last = last,
-		.only = QUARRY_FREEMAP_EMPTY,
+		.spare = NONE,
 		.top = top_level(first, last),
 	};
 	map->top_node = node_of(first, map->top);
@@ -187,20 +180,25 @@ void quarry_freemap_init(struct quarry_freemap *map, unsigned long *words,
 }
 EXPORT_SYMBOL_GPL(quarry_freemap_init);
 
-/*
- * Levels from the second on. @index is the place on the level below that
- * changed, @align the alignment of the member that came or went.
- */
-static noinline void raise_from(const struct quarry_freemap *map, unsigned int level,
-				unsigned long index, unsigned int align)
+static unsigned int align_of(unsigned long index)
 {
-	for (; level <= map->top; level++) {
+	return index ? __ffs(index) : BITS_PER_LONG - 1;
+}
+
+/* Tell the levels above the first that a member came which is new to that one. */
+static noinline void raise(const struct quarry_freemap *map, unsigned long index)
+{
+	unsigned int align = align_of(index);
+	unsigned long place = index >> SHIFT;
+	unsigned int level;
+
+	for (level = 2; level <= map->top; level++) {
 		unsigned int class = min(align, max_class(level));
 		unsigned long bit, *words;
 
-		index >>= SHIFT;
-		bit = bit_of(index);
-		words = node_words(map, level, index >> SHIFT);
+		place >>= SHIFT;
+		bit = __quarry_freemap_bit(place);
+		words = node_words(map, level, place >> SHIFT);
 		if (words[class] & bit)
 			return;
 		do {
@@ -209,137 +207,68 @@ static noinline void raise_from(const struct quarry_freemap *map, unsigned int l
 	}
 }
 
-static noinline void lower_from(const struct quarry_freemap *map, unsigned int level,
-				unsigned long index, unsigned int align)
-{
-	for (; level <= map->top; level++) {
-		unsigned int class = min(align, max_class(level));
-		unsigned long bit, *words;
-
-		index >>= SHIFT;
-		if (children(map, level - 1, index, class))
-			return;
-		bit = bit_of(index);
-		words = node_words(map, level, index >> SHIFT);
-		do {
-			words[class] &= ~bit;
-		} while (class-- && !children(map, level - 1, index, class));
-	}
-}
-
-static unsigned int align_of(unsigned long index)
-{
-	return index ? __ffs(index) : BITS_PER_LONG - 1;
-}
-
-/* The highest class of an index that level 1 knows. */
-static inline unsigned int class_of(unsigned long index)
-{
-	return __ffs(index | BITS_PER_LONG);
-}
-
 /*
- * Put in a member on level 0. If its word, @old until now, has another of its
- * class already, no summary changes.
+ * Put an index in the words. Nothing changes above if its word has a member of
+ * its class already.
  */
-static __always_inline void enter(const struct quarry_freemap *map, unsigned long index)
+static __always_inline void enter(struct quarry_freemap *map, unsigned long index)
 {
-	unsigned long *leaf = leaf_of(map, index);
-	unsigned long old = *leaf;
-	unsigned long bit, *words;
+	unsigned long *leaf = __quarry_freemap_leaf(map, index);
+	unsigned long bit, *words, old = *leaf;
 	unsigned int class;
 
-	*leaf = old | bit_of(index);
+	map->nr++;
+	*leaf = old | __quarry_freemap_bit(index);
 	if (!map->top)
 		return;
-	class = class_of(index);
-	if (old & every[class])
+	class = __quarry_freemap_class(index);
+	if (old & __quarry_freemap_every[class])
 		return;
 
-	bit = bit_of(index >> SHIFT);
-	words = node_words(map, 1, index >> SHIFT >> SHIFT);
+	bit = __quarry_freemap_bit(index >> SHIFT);
+	words = __quarry_freemap_above(map, index);
 	do {
 		words[class] |= bit;
 	} while (class-- && !(words[class] & bit));
 
 	if (map->top > 1)
-		raise_from(map, 2, index >> SHIFT, align_of(index));
+		raise(map, index);
 }
 
-/* Take a member out on level 0, and, if it was the last of its class, above. */
-static __always_inline void leave(const struct quarry_freemap *map, unsigned long index)
-{
-	unsigned long *leaf = leaf_of(map, index);
-	unsigned long new = *leaf ^ bit_of(index);
-	unsigned long bit, *words;
-	unsigned int class;
-
-	*leaf = new;
-	if (!map->top)
-		return;
-	class = class_of(index);
-	if (new & every[class])
-		return;
-
-	bit = bit_of(index >> SHIFT);
-	words = node_words(map, 1, index >> SHIFT >> SHIFT);
-	do {
-		words[class] ^= bit;
-	} while (class-- && !(new & every[class]));
-
-	if (map->top > 1)
-		lower_from(map, 2, index >> SHIFT, align_of(index));
-}
-
-/* Put the only member, which the words don't hold yet, where the others go. */
-static noinline void enter_only(struct quarry_freemap *map)
-{
-	enter(map, map->only);
-	map->only = QUARRY_FREEMAP_MANY;
-	map->nr = 1;
-}
-
-/* quarry_freemap_set() of a map that isn't empty. */
+/*
+ * quarry_freemap_set() while there is a spare. The lower of the two is kept as
+ * the spare, as it will be wanted sooner.
+ */
 void __quarry_freemap_set(struct quarry_freemap *map, unsigned long index)
 {
-	if (__quarry_freemap_has_only(map))
-		enter_only(map);
+	if (index < map->spare)
+		swap(index, map->spare);
 	enter(map, index);
-	map->nr++;
 }
 EXPORT_SYMBOL_GPL(__quarry_freemap_set);
 
-static __always_inline void take_out(struct quarry_freemap *map, unsigned long index)
+/* Tell the levels above the first that a member went which that one has lost. */
+void __quarry_freemap_lower(const struct quarry_freemap *map, unsigned long index)
 {
-	leave(map, index);
-	if (!--map->nr)
-		map->only = QUARRY_FREEMAP_EMPTY;
-}
+	unsigned int align = align_of(index);
+	unsigned long place = index >> SHIFT;
+	unsigned int level;
 
-/* quarry_freemap_clear() of what isn't the only member, or no member at all. */
-bool __quarry_freemap_clear(struct quarry_freemap *map, unsigned long index)
-{
-	if (unlikely(!(*leaf_of(map, index) & bit_of(index))))
-		return false;
+	for (level = 2; level <= map->top; level++) {
+		unsigned int class = min(align, max_class(level));
+		unsigned long bit, *words;
 
-	take_out(map, index);
-	return true;
+		place >>= SHIFT;
+		if (children(map, level - 1, place, class))
+			return;
+		bit = __quarry_freemap_bit(place);
+		words = node_words(map, level, place >> SHIFT);
+		do {
+			words[class] &= ~bit;
+		} while (class-- && !children(map, level - 1, place, class));
+	}
 }
-EXPORT_SYMBOL_GPL(__quarry_freemap_clear);
-
-/**
- * quarry_freemap_test() - whether an index is in
- * @map: the map
- * @index: from first to last
- *
- * Context: any, under the caller's lock. O(1).
- * Return: true if it is.
- */
-bool quarry_freemap_test(const struct quarry_freemap *map, unsigned long index)
-{
-	return map->only == index || (*leaf_of(map, index) & bit_of(index));
-}
-EXPORT_SYMBOL_GPL(quarry_freemap_test);
+EXPORT_SYMBOL_GPL(__quarry_freemap_lower);
 
 /*
  * The lowest member of a class below a place, which has one. Every search ends
@@ -418,26 +347,30 @@ static __always_inline unsigned long find_highest(const struct quarry_freemap *m
 	return descend_high(map, map->top, place + __fls(*word), 0);
 }
 
-/* Take out what was found in the words, if anything was. */
-static __always_inline unsigned long pop(struct quarry_freemap *map, unsigned long index)
-{
-	index = check(map, index);
-	if (likely(index != NONE))
-		take_out(map, index);
-	return index;
-}
-
-/* quarry_freemap_pop_first() of a map that has its members in the words. */
+/* quarry_freemap_pop_first() of a map that has members in the words. */
 unsigned long __quarry_freemap_pop_first(struct quarry_freemap *map)
 {
-	return pop(map, find_lowest(map));
+	unsigned long index = check(map, find_lowest(map));
+
+	if (map->spare < index)
+		return __quarry_freemap_pop_spare(map);
+	if (likely(index != NONE))
+		__quarry_freemap_leave(map, index);
+	return index;
 }
 EXPORT_SYMBOL_GPL(__quarry_freemap_pop_first);
 
-/* quarry_freemap_pop_last() of a map that has its members in the words. */
+/* quarry_freemap_pop_last() of a map that has members in the words. */
 unsigned long __quarry_freemap_pop_last(struct quarry_freemap *map)
 {
-	return pop(map, find_highest(map));
+	unsigned long index = check(map, find_highest(map));
+
+	/* One up, so that NONE is the lowest of all. */
+	if (map->spare + 1 > index + 1)
+		return __quarry_freemap_pop_spare(map);
+	if (likely(index != NONE))
+		__quarry_freemap_leave(map, index);
+	return index;
 }
 EXPORT_SYMBOL_GPL(__quarry_freemap_pop_last);
 
@@ -446,26 +379,15 @@ static bool is_aligned(unsigned long index, unsigned int align_shift)
 	return !(index & (BIT(align_shift) - 1));
 }
 
-/**
- * quarry_freemap_next() - the lowest member from an index on
- * @map: the map
- * @from: any index
- * @align_shift: the member is a multiple of 2^align_shift
- *
+/*
  * Looks at the node that holds @from, then, a level up, at those behind that
  * one, and so on, until something is found to go down to.
- *
- * Context: any, under the caller's lock. O(TOP_NODES + LEVELS).
- * Return: the member, or QUARRY_FREEMAP_NONE.
  */
-unsigned long quarry_freemap_next(const struct quarry_freemap *map, unsigned long from,
-				  unsigned int align_shift)
+static unsigned long next_in_words(const struct quarry_freemap *map, unsigned long from,
+				   unsigned int align_shift)
 {
 	unsigned long place = max(from, map->first);
 	unsigned int level = 0;
-
-	if (__quarry_freemap_has_only(map))
-		return map->only >= from && is_aligned(map->only, align_shift) ? map->only : NONE;
 
 	while (place <= map->last >> (SHIFT * level)) {
 		unsigned long node = place >> SHIFT;
@@ -473,8 +395,7 @@ unsigned long quarry_freemap_next(const struct quarry_freemap *map, unsigned lon
 
 		found &= ~0UL << (place & (BITS_PER_LONG - 1));
 		if (found)
-			return check(map, descend_low(map, level, node << SHIFT | __ffs(found),
-						      align_shift));
+			return descend_low(map, level, node << SHIFT | __ffs(found), align_shift);
 
 		place = node + 1;
 		if (level == map->top)
@@ -484,27 +405,13 @@ unsigned long quarry_freemap_next(const struct quarry_freemap *map, unsigned lon
 	}
 	return NONE;
 }
-EXPORT_SYMBOL_GPL(quarry_freemap_next);
 
-/**
- * quarry_freemap_prev() - the highest member up to an index
- * @map: the map
- * @from: any index
- * @align_shift: the member is a multiple of 2^align_shift
- *
- * quarry_freemap_next() in the mirror.
- *
- * Context: any, under the caller's lock. O(TOP_NODES + LEVELS).
- * Return: the member, or QUARRY_FREEMAP_NONE.
- */
-unsigned long quarry_freemap_prev(const struct quarry_freemap *map, unsigned long from,
-				  unsigned int align_shift)
+/* next_in_words() in the mirror. */
+static unsigned long prev_in_words(const struct quarry_freemap *map, unsigned long from,
+				   unsigned int align_shift)
 {
 	unsigned long place = min(from, map->last);
 	unsigned int level = 0;
-
-	if (__quarry_freemap_has_only(map))
-		return map->only <= from && is_aligned(map->only, align_shift) ? map->only : NONE;
 
 	while (place >= map->first >> (SHIFT * level)) {
 		unsigned long node = place >> SHIFT;
@@ -512,8 +419,7 @@ unsigned long quarry_freemap_prev(const struct quarry_freemap *map, unsigned lon
 
 		found &= ~0UL >> (BITS_PER_LONG - 1 - (place & (BITS_PER_LONG - 1)));
 		if (found)
-			return check(map, descend_high(map, level, node << SHIFT | __fls(found),
-						       align_shift));
+			return descend_high(map, level, node << SHIFT | __fls(found), align_shift);
 
 		if (!node)
 			break;
@@ -525,25 +431,56 @@ unsigned long quarry_freemap_prev(const struct quarry_freemap *map, unsigned lon
 	}
 	return NONE;
 }
-EXPORT_SYMBOL_GPL(quarry_freemap_prev);
 
 /**
- * quarry_freemap_weight() - count the members, bit by bit
+ * quarry_freemap_next() - the lowest member from an index on
  * @map: the map
+ * @from: any index
+ * @align_shift: the member is a multiple of 2^align_shift
  *
- * Context: any, under the caller's lock. O(indexes / W).
- * Return: how many there are; quarry_freemap_nr() says what the map counts.
+ * Context: any, under the caller's lock. O(TOP_NODES + LEVELS).
+ * Return: the member, or QUARRY_FREEMAP_NONE.
  */
-unsigned long quarry_freemap_weight(const struct quarry_freemap *map)
+unsigned long quarry_freemap_next(const struct quarry_freemap *map, unsigned long from,
+				  unsigned int align_shift)
 {
-	unsigned long weight = __quarry_freemap_has_only(map);
-	unsigned long node;
+	unsigned long index = check(map, next_in_words(map, from, align_shift));
+
+	if (map->spare >= from && is_aligned(map->spare, align_shift))
+		return min(map->spare, index);
+	return index;
+}
+EXPORT_SYMBOL_GPL(quarry_freemap_next);
+
+/**
+ * quarry_freemap_prev() - the highest member up to an index
+ * @map: the map
+ * @from: any index
+ * @align_shift: the member is a multiple of 2^align_shift
+ *
+ * Context: any, under the caller's lock. O(TOP_NODES + LEVELS).
+ * Return: the member, or QUARRY_FREEMAP_NONE.
+ */
+unsigned long quarry_freemap_prev(const struct quarry_freemap *map, unsigned long from,
+				  unsigned int align_shift)
+{
+	unsigned long index = check(map, prev_in_words(map, from, align_shift));
+
+	if (map->spare == NONE || map->spare > from || !is_aligned(map->spare, align_shift))
+		return index;
+	return index == NONE ? map->spare : max(map->spare, index);
+}
+EXPORT_SYMBOL_GPL(quarry_freemap_prev);
+
+/* The number of members in the words, counted. */
+static unsigned long weight_of_words(const struct quarry_freemap *map)
+{
+	unsigned long node, weight = 0;
 
 	for (node = node_of(map->first, 0); node <= node_of(map->last, 0); node++)
 		weight += hweight_long(*node_words(map, 0, node));
 	return weight;
 }
-EXPORT_SYMBOL_GPL(quarry_freemap_weight);
 
 static bool child_exists(const struct quarry_freemap *map, unsigned int level, unsigned long place)
 {
@@ -598,12 +535,11 @@ static int verify_node(const struct quarry_freemap *map, unsigned int level, uns
 	return 0;
 }
 
-/* Whether @only says what the members that were counted do. */
-static bool is_only_right(const struct quarry_freemap *map, unsigned long weight)
+/* The spare is an index of the map, and not in the words as well. */
+static bool may_be_spare(const struct quarry_freemap *map, unsigned long index)
 {
-	if (__quarry_freemap_has_only(map))
-		return weight == 1 && child_exists(map, 0, map->only);
-	return quarry_freemap_is_empty(map) == !weight;
+	return child_exists(map, 0, index) &&
+	       !(*__quarry_freemap_leaf(map, index) & __quarry_freemap_bit(index));
 }
 
 /**
@@ -617,16 +553,15 @@ static bool is_only_right(const struct quarry_freemap *map, unsigned long weight
  */
 int quarry_freemap_verify(const struct quarry_freemap *map, struct quarry_fault *fault)
 {
-	unsigned long weight = quarry_freemap_weight(map);
+	unsigned long weight = weight_of_words(map);
 	unsigned int level;
 	unsigned long node;
 	int err;
 
-	if (quarry_freemap_nr(map) != weight)
-		return fault_at(fault, "free map's count", map->first, weight,
-				quarry_freemap_nr(map));
-	if (!is_only_right(map, weight))
-		return fault_at(fault, "free map's only member", map->first, weight, map->only);
+	if (map->nr != weight)
+		return fault_at(fault, "free map's count", map->first, weight, map->nr);
+	if (map->spare != NONE && !may_be_spare(map, map->spare))
+		return fault_at(fault, "free map's spare", map->first, NONE, map->spare);
 
 	for (level = 0; level <= map->top; level++) {
 		for (node = node_of(map->first, level); node <= node_of(map->last, level); node++) {

@@ -2,6 +2,7 @@
 #ifndef QUARRY_FREEMAP_H
 #define QUARRY_FREEMAP_H
 
+#include <linux/bitops.h>
 #include <linux/limits.h>
 #include <linux/types.h>
 
@@ -12,20 +13,15 @@
 #define QUARRY_FREEMAP_LEVELS	5
 #define QUARRY_FREEMAP_NONE	ULONG_MAX	/* No index is that high. */
 
-/* What stands in place of the only member when there is none, or are several. */
-#define QUARRY_FREEMAP_EMPTY	ULONG_MAX
-#define QUARRY_FREEMAP_MANY	(ULONG_MAX - 1)
-
 /**
  * struct quarry_freemap - a set of indexes, searched in bounded time
- * @only: the only member, if it came first; QUARRY_FREEMAP_EMPTY, or
- *	QUARRY_FREEMAP_MANY if the members are in the words
- * @nr: number of members in the words
+ * @spare: a member that the words don't hold; QUARRY_FREEMAP_NONE if there is none
+ * @nr: number of members that the words hold
  *
  * lib/freemap.c tells how it works.
  */
 struct quarry_freemap {
-	unsigned long only;
+	unsigned long spare;
 	unsigned long nr;
 	/* private: */
 	/*
@@ -47,33 +43,89 @@ struct quarry_freemap {
 size_t quarry_freemap_nr_words(unsigned long first, unsigned long last);
 void quarry_freemap_init(struct quarry_freemap *map, unsigned long *words,
 			 unsigned long first, unsigned long last);
-bool quarry_freemap_test(const struct quarry_freemap *map, unsigned long index);
 unsigned long quarry_freemap_next(const struct quarry_freemap *map, unsigned long from,
 				  unsigned int align_shift);
 unsigned long quarry_freemap_prev(const struct quarry_freemap *map, unsigned long from,
 				  unsigned int align_shift);
-unsigned long quarry_freemap_weight(const struct quarry_freemap *map);
 int quarry_freemap_verify(const struct quarry_freemap *map, struct quarry_fault *fault);
 
+extern const unsigned long __quarry_freemap_every[QUARRY_FREEMAP_SHIFT + 1];
 void __quarry_freemap_set(struct quarry_freemap *map, unsigned long index);
-bool __quarry_freemap_clear(struct quarry_freemap *map, unsigned long index);
+void __quarry_freemap_lower(const struct quarry_freemap *map, unsigned long index);
 unsigned long __quarry_freemap_pop_first(struct quarry_freemap *map);
 unsigned long __quarry_freemap_pop_last(struct quarry_freemap *map);
 
-static inline bool quarry_freemap_is_empty(const struct quarry_freemap *map)
+static inline unsigned long *__quarry_freemap_leaf(const struct quarry_freemap *map,
+						   unsigned long index)
 {
-	return map->only == QUARRY_FREEMAP_EMPTY;
+	return (unsigned long *)map->base[0] + (index >> QUARRY_FREEMAP_SHIFT);
 }
 
-static inline bool __quarry_freemap_has_only(const struct quarry_freemap *map)
+static inline unsigned long __quarry_freemap_bit(unsigned long index)
 {
-	return map->only < QUARRY_FREEMAP_MANY;
+	return 1UL << (index & (BITS_PER_LONG - 1));
+}
+
+/* The highest class of an index that level 1 knows. */
+static inline unsigned int __quarry_freemap_class(unsigned long index)
+{
+	return __ffs(index | BITS_PER_LONG);
+}
+
+/* The first words of level 1's node above an index. */
+static inline unsigned long *__quarry_freemap_above(const struct quarry_freemap *map,
+						    unsigned long index)
+{
+	return (unsigned long *)map->base[1] +
+	       (index >> (2 * QUARRY_FREEMAP_SHIFT)) * (QUARRY_FREEMAP_SHIFT + 1);
+}
+
+/*
+ * Take an index out of the words. Nothing changes above if its word has another
+ * member of its class.
+ */
+static __always_inline void __quarry_freemap_leave(struct quarry_freemap *map,
+						   unsigned long index)
+{
+	unsigned long *leaf = __quarry_freemap_leaf(map, index);
+	unsigned long bit, *words, new = *leaf ^ __quarry_freemap_bit(index);
+	unsigned int class;
+
+	map->nr--;
+	*leaf = new;
+	if (!map->top)
+		return;
+	class = __quarry_freemap_class(index);
+	if (new & __quarry_freemap_every[class])
+		return;
+
+	bit = __quarry_freemap_bit(index >> QUARRY_FREEMAP_SHIFT);
+	words = __quarry_freemap_above(map, index);
+	do {
+		words[class] ^= bit;
+	} while (class-- && !(new & __quarry_freemap_every[class]));
+
+	if (map->top > 1)
+		__quarry_freemap_lower(map, index);
+}
+
+/* Whether no index is in. O(1). */
+static inline bool quarry_freemap_is_empty(const struct quarry_freemap *map)
+{
+	return !map->nr && map->spare == QUARRY_FREEMAP_NONE;
 }
 
 /* The number of members. O(1). */
 static inline unsigned long quarry_freemap_nr(const struct quarry_freemap *map)
 {
-	return __quarry_freemap_has_only(map) ? 1 : map->nr;
+	return map->nr + (map->spare != QUARRY_FREEMAP_NONE);
+}
+
+/* Whether @index, from first to last, is in. O(1). */
+static inline bool quarry_freemap_test(const struct quarry_freemap *map, unsigned long index)
+{
+	return map->spare == index ||
+	       (*__quarry_freemap_leaf(map, index) & __quarry_freemap_bit(index));
 }
 
 /**
@@ -83,10 +135,10 @@ static inline unsigned long quarry_freemap_nr(const struct quarry_freemap *map)
  *
  * Context: any, under the caller's lock. O(SHIFT * LEVELS^2), mostly O(1).
  */
-static inline void quarry_freemap_set(struct quarry_freemap *map, unsigned long index)
+static __always_inline void quarry_freemap_set(struct quarry_freemap *map, unsigned long index)
 {
-	if (quarry_freemap_is_empty(map))
-		map->only = index;
+	if (map->spare == QUARRY_FREEMAP_NONE)
+		map->spare = index;
 	else
 		__quarry_freemap_set(map, index);
 }
@@ -99,20 +151,24 @@ static inline void quarry_freemap_set(struct quarry_freemap *map, unsigned long 
  * Context: any, under the caller's lock. O(SHIFT * LEVELS^2), mostly O(1).
  * Return: true; false, and nothing changed, if it isn't in.
  */
-static inline bool quarry_freemap_clear(struct quarry_freemap *map, unsigned long index)
+static __always_inline bool quarry_freemap_clear(struct quarry_freemap *map,
+						 unsigned long index)
 {
-	if (map->only != index)
-		return __quarry_freemap_clear(map, index);
-
-	map->only = QUARRY_FREEMAP_EMPTY;
+	if (map->spare == index) {
+		map->spare = QUARRY_FREEMAP_NONE;
+		return true;
+	}
+	if (unlikely(!quarry_freemap_test(map, index)))
+		return false;
+	__quarry_freemap_leave(map, index);
 	return true;
 }
 
-static inline unsigned long __quarry_freemap_pop_only(struct quarry_freemap *map)
+static inline unsigned long __quarry_freemap_pop_spare(struct quarry_freemap *map)
 {
-	unsigned long index = map->only;
+	unsigned long index = map->spare;
 
-	map->only = QUARRY_FREEMAP_EMPTY;
+	map->spare = QUARRY_FREEMAP_NONE;
 	return index;
 }
 
@@ -125,9 +181,7 @@ static inline unsigned long __quarry_freemap_pop_only(struct quarry_freemap *map
  */
 static inline unsigned long quarry_freemap_pop_first(struct quarry_freemap *map)
 {
-	if (__quarry_freemap_has_only(map))
-		return __quarry_freemap_pop_only(map);
-	return __quarry_freemap_pop_first(map);
+	return map->nr ? __quarry_freemap_pop_first(map) : __quarry_freemap_pop_spare(map);
 }
 
 /**
@@ -139,9 +193,7 @@ static inline unsigned long quarry_freemap_pop_first(struct quarry_freemap *map)
  */
 static inline unsigned long quarry_freemap_pop_last(struct quarry_freemap *map)
 {
-	if (__quarry_freemap_has_only(map))
-		return __quarry_freemap_pop_only(map);
-	return __quarry_freemap_pop_last(map);
+	return map->nr ? __quarry_freemap_pop_last(map) : __quarry_freemap_pop_spare(map);
 }
 
 #endif /* QUARRY_FREEMAP_H */
