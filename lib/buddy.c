@@ -89,8 +89,6 @@ struct spot {
 	unsigned long start;
 };
 
-#define NOWHERE	ULONG_MAX
-
 /* ---- Saying no ---- */
 
 /* Count and log a call that can't be right; @err is passed through. */
@@ -199,7 +197,7 @@ static noinline __cold int fail_anywhere(struct quarry_buddy *buddy, u64 size, u
 static inline void insert_free(struct quarry_buddy *buddy, struct quarry_freemap *map,
 			       unsigned long page, unsigned int order)
 {
-	quarry_freemap_set(map, page >> order);
+	quarry_freemap_set(map, page);
 	*tag_of(buddy, page) |= free_tag(order);
 }
 
@@ -217,7 +215,7 @@ static bool remove_free(struct quarry_buddy *buddy, unsigned long page, unsigned
 {
 	struct quarry_freemap *map = &buddy->free[order];
 
-	if (unlikely(!quarry_freemap_clear(map, page >> order))) {
+	if (unlikely(!quarry_freemap_clear(map, page))) {
 		broken(buddy, "a free piece is not in its map", page, order);
 		return false;
 	}
@@ -266,24 +264,32 @@ static void put_back_after(struct quarry_buddy *buddy, unsigned long start,
 	}
 }
 
+/*
+ * The highest order of which the piece around a page lies in the region: the
+ * page's number differs from those just outside in that bit or a higher one.
+ */
+static inline unsigned long highest_order(const struct quarry_buddy *buddy, unsigned long page)
+{
+	return min(__fls(page ^ (buddy->first - 1)), __fls(page ^ buddy->end));
+}
+
 /* As insert_free(), but first join the piece with its buddies. */
 static __always_inline void join(struct quarry_buddy *buddy, unsigned long page,
 				 unsigned int order)
 {
+	unsigned int highest = highest_order(buddy, page);
 	struct quarry_freemap *map = &buddy->free[order];
 	unsigned long tags = buddy->tag_base;
 	unsigned long size = BIT(order);
 	unsigned int old = order;
 
-	for (;; order++, map++, size <<= 1) {
+	for (; order < highest; order++, map++, size <<= 1) {
 		unsigned long other = page ^ size;
 		u8 *tag = (u8 *)(tags + other);
 
-		if (other < buddy->first || other + size > buddy->end)
-			break;
 		if (!is_free_piece(*tag, order))
 			break;
-		if (unlikely(!quarry_freemap_clear(map, other >> order))) {
+		if (unlikely(!quarry_freemap_clear(map, other))) {
 			broken(buddy, "a free buddy is not in its map", other, order);
 			break;
 		}
@@ -297,10 +303,12 @@ static __always_inline void join(struct quarry_buddy *buddy, unsigned long page,
 
 /* ---- Blocks in use ---- */
 
-/* Tag free memory, its pieces removed already, as one block. */
-static noinline void mark_used(struct quarry_buddy *buddy, unsigned long start, unsigned long end)
+/* Tag memory, all of it insides, as one block; returns how many pieces it has. */
+static noinline unsigned int mark_used(struct quarry_buddy *buddy, unsigned long start,
+				       unsigned long end)
 {
 	unsigned int order = piece_order(start, end);
+	unsigned int nr = 1;
 
 	*tag_of(buddy, start) = used_tag(order);
 	while ((start += BIT(order)) != end) {
@@ -308,8 +316,9 @@ static noinline void mark_used(struct quarry_buddy *buddy, unsigned long start, 
 
 		order = piece_order(start, end);
 		*tag = TAG_LATER | (*tag & TAG_GIVEN) / (TAG_GIVEN / TAG_LATER_GIVEN) | order;
-		buddy->nr_splits++;
+		nr++;
 	}
+	return nr;
 }
 
 /* The tag that the start of a block's piece has when it is an inside again. */
@@ -320,17 +329,20 @@ static inline u8 inside_tag(u8 tag)
 	return TAG_GIVEN;
 }
 
-/* The reverse of mark_used(): all tags of the block are those of insides. */
-static void unmark(struct quarry_buddy *buddy, const struct page_range *block)
+/* The reverse of mark_used(). */
+static unsigned int unmark(struct quarry_buddy *buddy, const struct page_range *block)
 {
 	unsigned long page = block->start;
+	unsigned int nr = 0;
 
 	while (page != block->end) {
 		u8 *tag = tag_of(buddy, page);
 
 		page += BIT(tag_order(*tag));
 		*tag = inside_tag(*tag);
+		nr++;
 	}
+	return nr;
 }
 
 /* Free a block of several pieces, one by one; returns its pages. */
@@ -366,17 +378,28 @@ static __always_inline unsigned long release(struct quarry_buddy *buddy, unsigne
 	return BIT(order);
 }
 
-/* Free a range that is tagged as an inside. */
-void __quarry_buddy_release_range(struct quarry_buddy *buddy, const struct page_range *range)
+/* Free a range, all of it insides; returns how many pieces that was at first. */
+unsigned int __quarry_buddy_release_range(struct quarry_buddy *buddy, unsigned long start,
+					  unsigned long end)
 {
-	unsigned long page = range->start;
+	unsigned int nr;
 
-	while (page != range->end) {
-		unsigned int order = piece_order(page, range->end);
+	for (nr = 0; start != end; nr++) {
+		unsigned int order = piece_order(start, end);
 
-		join(buddy, page, order);
-		page += BIT(order);
+		join(buddy, start, order);
+		start += BIT(order);
 	}
+	return nr;
+}
+
+/* Memory that was @before pieces is cut into @after now, or joined to them. */
+static void account_pieces(struct quarry_buddy *buddy, unsigned int before, unsigned int after)
+{
+	if (after > before)
+		buddy->nr_splits += after - before;
+	else
+		buddy->nr_merges += before - after;
 }
 
 static inline void account_taken(struct quarry_buddy *buddy, unsigned long pages)
@@ -594,21 +617,19 @@ static __always_inline bool take_anywhere(struct quarry_buddy *buddy, const stru
 {
 	unsigned long orders = orders_from(buddy, want->order);
 	struct quarry_freemap *map;
-	unsigned long index;
 
 	if (unlikely(!orders))
 		return false;
 
 	spot->order = __ffs(orders);
 	map = &buddy->free[spot->order];
-	index = want->topdown ? quarry_freemap_pop_last(map) : quarry_freemap_pop_first(map);
+	spot->piece = want->topdown ? quarry_freemap_pop_last(map) : quarry_freemap_pop_first(map);
 	buddy->nr_steps++;
-	if (unlikely(index == QUARRY_FREEMAP_NONE)) {
+	if (unlikely(spot->piece == QUARRY_FREEMAP_NONE)) {
 		broken(buddy, "a free map has lost its pieces", buddy->first, spot->order);
 		return false;
 	}
 
-	spot->piece = index << spot->order;
 	spot->start = spot->piece;
 	if (want->topdown)
 		spot->start += BIT(spot->order) - BIT(want->order);
@@ -618,41 +639,36 @@ static __always_inline bool take_anywhere(struct quarry_buddy *buddy, const stru
 
 /*
  * The lowest start in the window that free pieces of one order can serve, or
- * NONE. A piece smaller than the alignment can serve only with its own start,
- * so those whose place is a multiple of it are asked for.
+ * QUARRY_FREEMAP_NONE. A piece smaller than the alignment can serve only with its
+ * own start, so those are asked for that have the alignment.
  */
 static unsigned long lowest_start(const struct quarry_buddy *buddy, struct want *want,
 				  unsigned int order)
 {
-	unsigned int align_shift = max(want->align_order, order) - order;
 	unsigned long start = ALIGN(want->lo, BIT(want->align_order));
-	unsigned long index;
+	unsigned long piece;
 
 	want->steps++;
-	index = quarry_freemap_next(&buddy->free[order], start >> order, align_shift);
-	if (index == QUARRY_FREEMAP_NONE)
-		return NOWHERE;
-
-	start = max(start, index << order);
-	return start > want->hi ? NOWHERE : start;
+	piece = quarry_freemap_next(&buddy->free[order], ALIGN_DOWN(start, BIT(order)),
+				    want->align_order);
+	start = max(start, piece);
+	return start > want->hi ? QUARRY_FREEMAP_NONE : start;
 }
 
 /* The highest start: lowest_start() in the mirror. */
 static unsigned long highest_start(const struct quarry_buddy *buddy, struct want *want,
 				   unsigned int order)
 {
-	unsigned int align_shift = max(want->align_order, order) - order;
 	unsigned long start = ALIGN_DOWN(want->hi, BIT(want->align_order));
-	unsigned long index, last;
+	unsigned long piece;
 
 	want->steps++;
-	index = quarry_freemap_prev(&buddy->free[order], start >> order, align_shift);
-	if (index == QUARRY_FREEMAP_NONE)
-		return NOWHERE;
+	piece = quarry_freemap_prev(&buddy->free[order], start, want->align_order);
+	if (piece == QUARRY_FREEMAP_NONE)
+		return QUARRY_FREEMAP_NONE;
 
-	last = ((index + 1) << order) - 1;
-	start = min(start, ALIGN_DOWN(last, BIT(want->align_order)));
-	return start < want->lo ? NOWHERE : start;
+	start = min(start, ALIGN_DOWN(piece + BIT(order) - 1, BIT(want->align_order)));
+	return start < want->lo ? QUARRY_FREEMAP_NONE : start;
 }
 
 /* Only some places will do: order by order, from the lowest that can serve. */
@@ -664,7 +680,7 @@ static bool find_within(const struct quarry_buddy *buddy, struct want *want, str
 		spot->order = __ffs(orders);
 		spot->start = want->topdown ? highest_start(buddy, want, spot->order) :
 					      lowest_start(buddy, want, spot->order);
-		if (spot->start != NOWHERE) {
+		if (spot->start != QUARRY_FREEMAP_NONE) {
 			spot->piece = ALIGN_DOWN(spot->start, BIT(spot->order));
 			return true;
 		}
@@ -711,26 +727,32 @@ static __always_inline void cut(struct quarry_buddy *buddy, const struct spot *s
 	if (likely(want->pages == BIT(want->order)))
 		*tag_of(buddy, spot->start) = used_tag(want->order);
 	else
-		mark_used(buddy, spot->start, end);
+		account_pieces(buddy, 1, mark_used(buddy, spot->start, end));
 	account_taken(buddy, want->pages);
 	buddy->nr_allocs++;
 }
 
-/* Remove all free pieces in a range known to be free; its tags are insides then. */
-static void clear_range(struct quarry_buddy *buddy, unsigned long start, unsigned long end)
+/*
+ * Remove all free pieces in a range known to be free, whose tags are insides
+ * then; returns how many these were.
+ */
+static unsigned int clear_range(struct quarry_buddy *buddy, unsigned long start,
+				unsigned long end)
 {
 	struct page_range piece;
+	unsigned int nr;
 
-	for (; start < end; start = piece.end) {
+	for (nr = 0; start < end; start = piece.end, nr++) {
 		if (!piece_around(buddy, start, &piece))
-			return;
+			break;
 		if (!remove_free(buddy, piece.start, tag_order(*tag_of(buddy, piece.start))))
-			return;
+			break;
 		if (start != piece.start)
 			put_back_before(buddy, piece.start, start);
 		if (piece.end > end)
 			put_back_after(buddy, end, piece.end);
 	}
+	return nr;
 }
 
 /**
@@ -853,11 +875,13 @@ EXPORT_SYMBOL_GPL(quarry_buddy_probe);
 
 static int take_range(struct quarry_buddy *buddy, const struct page_range *range)
 {
+	unsigned int nr;
+
 	if (buddy->broken || !is_range_free(buddy, range->start, range->end))
 		return -EBUSY;
 
-	clear_range(buddy, range->start, range->end);
-	mark_used(buddy, range->start, range->end);
+	nr = clear_range(buddy, range->start, range->end);
+	account_pieces(buddy, nr, mark_used(buddy, range->start, range->end));
 	account_taken(buddy, range->end - range->start);
 	buddy->nr_allocs++;
 	return 0;
@@ -949,15 +973,16 @@ EXPORT_SYMBOL_GPL(quarry_buddy_free);
 /* A block that keeps its start loses its tail. */
 static void shrink(struct quarry_buddy *buddy, const struct page_range *block, unsigned long pages)
 {
-	struct page_range head = { block->start, block->start + pages };
-	struct page_range tail = { head.end, block->end };
+	unsigned long end = block->start + pages;
+	unsigned int before, after;
 
-	if (tail.start == tail.end)
+	if (end == block->end)
 		return;
-	unmark(buddy, block);
-	mark_used(buddy, head.start, head.end);
-	__quarry_buddy_release_range(buddy, &tail);
-	buddy->used_pages -= tail.end - tail.start;
+	before = unmark(buddy, block);
+	after = mark_used(buddy, block->start, end);
+	after += __quarry_buddy_release_range(buddy, end, block->end);
+	account_pieces(buddy, before, after);
+	buddy->used_pages -= block->end - end;
 }
 
 /* The place of the wanted size around a block, aligned as allocations are. */
@@ -977,15 +1002,15 @@ static bool can_grow(struct quarry_buddy *buddy, const struct page_range *block,
 	       is_range_free(buddy, block->end, place->end);
 }
 
-static void grow(struct quarry_buddy *buddy, const struct page_range *block, const struct page_range *place)
+static void grow(struct quarry_buddy *buddy, const struct page_range *block,
+		 const struct page_range *place)
 {
-	unsigned long old = block->end - block->start;
+	unsigned int before = unmark(buddy, block);
 
-	unmark(buddy, block);
-	clear_range(buddy, place->start, block->start);
-	clear_range(buddy, block->end, place->end);
-	mark_used(buddy, place->start, place->end);
-	account_taken(buddy, place->end - place->start - old);
+	before += clear_range(buddy, place->start, block->start);
+	before += clear_range(buddy, block->end, place->end);
+	account_pieces(buddy, before, mark_used(buddy, place->start, place->end));
+	account_taken(buddy, place->end - place->start - (block->end - block->start));
 }
 
 /*

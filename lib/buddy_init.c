@@ -117,7 +117,7 @@ static void init_maps(struct quarry_buddy *buddy, const struct layout *layout,
 
 	for (order = 0; order <= layout->max_order; order++) {
 		order_indexes(layout, order, &first, &last);
-		quarry_freemap_init(&buddy->free[order], words, first, last);
+		quarry_freemap_init(&buddy->free[order], words, first, last, order);
 		words += quarry_freemap_nr_words(first, last);
 	}
 	memset(words, 0, layout->nr_pages + 1);
@@ -169,7 +169,7 @@ int quarry_buddy_init(struct quarry_buddy *buddy, const char *name,
 	};
 	raw_spin_lock_init(&buddy->lock);
 	init_maps(buddy, &layout, meta);
-	__quarry_buddy_release_range(buddy, &(struct page_range){ buddy->first, buddy->end });
+	__quarry_buddy_release_range(buddy, buddy->first, buddy->end);
 	return 0;
 }
 EXPORT_SYMBOL_GPL(quarry_buddy_init);

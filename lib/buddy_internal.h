@@ -131,6 +131,7 @@ static inline unsigned long piece_end(const struct quarry_buddy *buddy, unsigned
 	return piece + BIT(tag_order(*tag_of(buddy, piece)));
 }
 
-void __quarry_buddy_release_range(struct quarry_buddy *buddy, const struct page_range *range);
+unsigned int __quarry_buddy_release_range(struct quarry_buddy *buddy, unsigned long start,
+					  unsigned long end);
 
 #endif /* QUARRY_BUDDY_INTERNAL_H */

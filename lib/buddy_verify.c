@@ -54,7 +54,7 @@ static int verify_free_piece(const struct quarry_buddy *buddy, const struct page
 	unsigned int order = tag_order(*tag_of(buddy, piece->start));
 	unsigned long other = piece->start ^ BIT(order);
 
-	if (!quarry_freemap_test(&buddy->free[order], piece->start >> order))
+	if (!quarry_freemap_test(&buddy->free[order], piece->start))
 		return fault_at(buddy, fault, "free piece not in the free map", piece->start, 1, 0);
 	if (is_managed(buddy, other) && is_free_piece(*tag_of(buddy, other), order))
 		return fault_at(buddy, fault, "free buddies not joined", piece->start,
@@ -126,8 +126,7 @@ static int verify_order(const struct quarry_buddy *buddy, unsigned int order,
 	bool any = buddy->free_orders & BIT(order);
 
 	if (quarry_freemap_verify(map, fault)) {
-		fault->addr = ((u64)fault->addr << order) - buddy->first;
-		fault->addr <<= buddy->page_shift;
+		fault->addr = (fault->addr - buddy->first) << buddy->page_shift;
 		return -EUCLEAN;
 	}
 	if (quarry_freemap_nr(map) != expected)

@@ -1,11 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Free maps: sets of indexes in which the lowest or highest member, and the
+ * Free maps: sets of numbers in which the lowest or highest member, and the
  * next or previous one with a given alignment, is found in bounded time.
  *
- * 1. Terms. A member's alignment is the number of its low zero bits. Class c
- *    are the members that are multiples of 2^c: class 0 is all of them, and
- *    each class holds the next. W is the bits in a word, w its log2.
+ * 1. Terms. All members are multiples of 2^shift; what is left of one without
+ *    these bits is its index. An index's alignment is the number of its low zero
+ *    bits. Class c are the members whose indexes are multiples of 2^c: class 0
+ *    is all of them, and each class holds the next. W is the bits in a word, w
+ *    its log2.
  *
  * 2. Structure. A trie of fan-out W. On level 0 a node is one word, a bit an
  *    index. A node of level l stands for W^(l+1) indexes and holds one word for
@@ -151,12 +153,14 @@ EXPORT_SYMBOL_GPL(quarry_freemap_nr_words);
  * @map: the map
  * @words: memory for it, as many words as quarry_freemap_nr_words() says
  * @first: lowest index that may be in
- * @last: highest, at most 2^35 above 0
+ * @last: highest, at most 2^35
+ * @shift: what numbers have more than their indexes: the map is for the multiples
+ *	of 2^shift from first << shift to last << shift
  *
  * Context: any. O(indexes / W), for clearing the words.
  */
 void quarry_freemap_init(struct quarry_freemap *map, unsigned long *words,
-			 unsigned long first, unsigned long last)
+			 unsigned long first, unsigned long last, unsigned int shift)
 {
 	unsigned int level;
 
@@ -164,6 +168,7 @@ void quarry_freemap_init(struct quarry_freemap *map, unsigned long *words,
 		.first = first,
 		.last = last,
 		.spare = NONE,
+		.shift = shift,
 		.top = top_level(first, last),
 	};
 	map->top_node = node_of(first, map->top);
@@ -239,11 +244,11 @@ static __always_inline void enter(struct quarry_freemap *map, unsigned long inde
  * quarry_freemap_set() while there is a spare. The lower of the two is kept as
  * the spare, as it will be wanted sooner.
  */
-void __quarry_freemap_set(struct quarry_freemap *map, unsigned long index)
+void __quarry_freemap_set(struct quarry_freemap *map, unsigned long number)
 {
-	if (index < map->spare)
-		swap(index, map->spare);
-	enter(map, index);
+	if (number < map->spare)
+		swap(number, map->spare);
+	enter(map, number >> map->shift);
 }
 EXPORT_SYMBOL_GPL(__quarry_freemap_set);
 
@@ -310,13 +315,15 @@ static __always_inline unsigned long descend_high(const struct quarry_freemap *m
 	return likely(found) ? place << SHIFT | __fls(found) : NONE;
 }
 
-/* What a search found, or NONE if damaged words led it out of the map. */
-static inline unsigned long check(const struct quarry_freemap *map, unsigned long index)
+/* The number of an index that a search found; NONE if damaged words misled it. */
+static inline unsigned long number_of(const struct quarry_freemap *map, unsigned long index)
 {
-	return likely(index - map->first <= map->last - map->first) ? index : NONE;
+	if (unlikely(index - map->first > map->last - map->first))
+		return NONE;
+	return index << map->shift;
 }
 
-/* The lowest member in the words, or NONE. */
+/* The index of the lowest member in the words, or NONE. */
 static __always_inline unsigned long find_lowest(const struct quarry_freemap *map)
 {
 	const unsigned long *word = map->top_words;
@@ -350,33 +357,41 @@ static __always_inline unsigned long find_highest(const struct quarry_freemap *m
 /* quarry_freemap_pop_first() of a map that has members in the words. */
 unsigned long __quarry_freemap_pop_first(struct quarry_freemap *map)
 {
-	unsigned long index = check(map, find_lowest(map));
+	unsigned long index = find_lowest(map);
+	unsigned long number = number_of(map, index);
 
-	if (map->spare < index)
+	if (map->spare < number)
 		return __quarry_freemap_pop_spare(map);
-	if (likely(index != NONE))
+	if (likely(number != NONE))
 		__quarry_freemap_leave(map, index);
-	return index;
+	return number;
 }
 EXPORT_SYMBOL_GPL(__quarry_freemap_pop_first);
 
 /* quarry_freemap_pop_last() of a map that has members in the words. */
 unsigned long __quarry_freemap_pop_last(struct quarry_freemap *map)
 {
-	unsigned long index = check(map, find_highest(map));
+	unsigned long index = find_highest(map);
+	unsigned long number = number_of(map, index);
 
 	/* One up, so that NONE is the lowest of all. */
-	if (map->spare + 1 > index + 1)
+	if (map->spare + 1 > number + 1)
 		return __quarry_freemap_pop_spare(map);
-	if (likely(index != NONE))
+	if (likely(number != NONE))
 		__quarry_freemap_leave(map, index);
-	return index;
+	return number;
 }
 EXPORT_SYMBOL_GPL(__quarry_freemap_pop_last);
 
-static bool is_aligned(unsigned long index, unsigned int align_shift)
+static bool is_aligned(unsigned long number, unsigned int align_shift)
 {
-	return !(index & (BIT(align_shift) - 1));
+	return !(number & (BIT(align_shift) - 1));
+}
+
+/* The class of the members that are multiples of 2^align_shift. */
+static unsigned int class_for(const struct quarry_freemap *map, unsigned int align_shift)
+{
+	return align_shift > map->shift ? align_shift - map->shift : 0;
 }
 
 /*
@@ -384,18 +399,18 @@ static bool is_aligned(unsigned long index, unsigned int align_shift)
  * one, and so on, until something is found to go down to.
  */
 static unsigned long next_in_words(const struct quarry_freemap *map, unsigned long from,
-				   unsigned int align_shift)
+				   unsigned int class)
 {
 	unsigned long place = max(from, map->first);
 	unsigned int level = 0;
 
 	while (place <= map->last >> (SHIFT * level)) {
 		unsigned long node = place >> SHIFT;
-		unsigned long found = children(map, level, node, align_shift);
+		unsigned long found = children(map, level, node, class);
 
 		found &= ~0UL << (place & (BITS_PER_LONG - 1));
 		if (found)
-			return descend_low(map, level, node << SHIFT | __ffs(found), align_shift);
+			return descend_low(map, level, node << SHIFT | __ffs(found), class);
 
 		place = node + 1;
 		if (level == map->top)
@@ -408,18 +423,18 @@ static unsigned long next_in_words(const struct quarry_freemap *map, unsigned lo
 
 /* next_in_words() in the mirror. */
 static unsigned long prev_in_words(const struct quarry_freemap *map, unsigned long from,
-				   unsigned int align_shift)
+				   unsigned int class)
 {
 	unsigned long place = min(from, map->last);
 	unsigned int level = 0;
 
 	while (place >= map->first >> (SHIFT * level)) {
 		unsigned long node = place >> SHIFT;
-		unsigned long found = children(map, level, node, align_shift);
+		unsigned long found = children(map, level, node, class);
 
 		found &= ~0UL >> (BITS_PER_LONG - 1 - (place & (BITS_PER_LONG - 1)));
 		if (found)
-			return descend_high(map, level, node << SHIFT | __fls(found), align_shift);
+			return descend_high(map, level, node << SHIFT | __fls(found), class);
 
 		if (!node)
 			break;
@@ -433,9 +448,9 @@ static unsigned long prev_in_words(const struct quarry_freemap *map, unsigned lo
 }
 
 /**
- * quarry_freemap_next() - the lowest member from an index on
+ * quarry_freemap_next() - the lowest member from a number on
  * @map: the map
- * @from: any index
+ * @from: any multiple of 2^shift
  * @align_shift: the member is a multiple of 2^align_shift
  *
  * Context: any, under the caller's lock. O(TOP_NODES + LEVELS).
@@ -444,18 +459,19 @@ static unsigned long prev_in_words(const struct quarry_freemap *map, unsigned lo
 unsigned long quarry_freemap_next(const struct quarry_freemap *map, unsigned long from,
 				  unsigned int align_shift)
 {
-	unsigned long index = check(map, next_in_words(map, from, align_shift));
+	unsigned long index = next_in_words(map, from >> map->shift, class_for(map, align_shift));
+	unsigned long number = number_of(map, index);
 
 	if (map->spare >= from && is_aligned(map->spare, align_shift))
-		return min(map->spare, index);
-	return index;
+		return min(map->spare, number);
+	return number;
 }
 EXPORT_SYMBOL_GPL(quarry_freemap_next);
 
 /**
- * quarry_freemap_prev() - the highest member up to an index
+ * quarry_freemap_prev() - the highest member up to a number
  * @map: the map
- * @from: any index
+ * @from: any number
  * @align_shift: the member is a multiple of 2^align_shift
  *
  * Context: any, under the caller's lock. O(TOP_NODES + LEVELS).
@@ -464,11 +480,12 @@ EXPORT_SYMBOL_GPL(quarry_freemap_next);
 unsigned long quarry_freemap_prev(const struct quarry_freemap *map, unsigned long from,
 				  unsigned int align_shift)
 {
-	unsigned long index = check(map, prev_in_words(map, from, align_shift));
+	unsigned long index = prev_in_words(map, from >> map->shift, class_for(map, align_shift));
+	unsigned long number = number_of(map, index);
 
 	if (map->spare == NONE || map->spare > from || !is_aligned(map->spare, align_shift))
-		return index;
-	return index == NONE ? map->spare : max(map->spare, index);
+		return number;
+	return number == NONE ? map->spare : max(map->spare, number);
 }
 EXPORT_SYMBOL_GPL(quarry_freemap_prev);
 
@@ -506,11 +523,12 @@ static unsigned long expected_word(const struct quarry_freemap *map, unsigned in
 	return word;
 }
 
-static int fault_at(struct quarry_fault *fault, const char *what, unsigned long index,
-		    unsigned long expected, unsigned long found)
+static int fault_at(const struct quarry_freemap *map, struct quarry_fault *fault,
+		    const char *what, unsigned long index, unsigned long expected,
+		    unsigned long found)
 {
 	*fault = (struct quarry_fault) {
-		.what = what, .addr = index, .expected = expected, .found = found,
+		.what = what, .addr = (u64)index << map->shift, .expected = expected, .found = found,
 	};
 	return -EUCLEAN;
 }
@@ -529,23 +547,25 @@ static int verify_node(const struct quarry_freemap *map, unsigned int level, uns
 		if (level == 0)
 			expected &= words[class];
 		if (words[class] != expected)
-			return fault_at(fault, level ? "free map's summary" : "free map's edge",
+			return fault_at(map, fault, level ? "free map's summary" : "free map's edge",
 					index, expected, words[class]);
 	}
 	return 0;
 }
 
-/* The spare is an index of the map, and not in the words as well. */
-static bool may_be_spare(const struct quarry_freemap *map, unsigned long index)
+/* The spare is a number that the map is for, and not in the words as well. */
+static bool may_be_spare(const struct quarry_freemap *map, unsigned long number)
 {
-	return child_exists(map, 0, index) &&
-	       !(*__quarry_freemap_leaf(map, index) & __quarry_freemap_bit(index));
+	unsigned long index = number >> map->shift;
+
+	return is_aligned(number, map->shift) && child_exists(map, 0, index) &&
+	       !__quarry_freemap_words_have(map, index);
 }
 
 /**
  * quarry_freemap_verify() - recompute every summary
  * @map: the map
- * @fault: filled in with the first that is wrong; its addr is the first index
+ * @fault: filled in with the first that is wrong; its addr is the lowest number
  *	below the node
  *
  * Context: any, under the caller's lock. O(indexes).
@@ -559,9 +579,9 @@ int quarry_freemap_verify(const struct quarry_freemap *map, struct quarry_fault 
 	int err;
 
 	if (map->nr != weight)
-		return fault_at(fault, "free map's count", map->first, weight, map->nr);
+		return fault_at(map, fault, "free map's count", map->first, weight, map->nr);
 	if (map->spare != NONE && !may_be_spare(map, map->spare))
-		return fault_at(fault, "free map's spare", map->first, NONE, map->spare);
+		return fault_at(map, fault, "free map's spare", map->first, NONE, map->spare);
 
 	for (level = 0; level <= map->top; level++) {
 		for (node = node_of(map->first, level); node <= node_of(map->last, level); node++) {

@@ -11,18 +11,20 @@
 /* log2 of the children of a node, which are the bits of a word. */
 #define QUARRY_FREEMAP_SHIFT	(BITS_PER_LONG == 64 ? 6 : 5)
 #define QUARRY_FREEMAP_LEVELS	5
-#define QUARRY_FREEMAP_NONE	ULONG_MAX	/* No index is that high. */
+#define QUARRY_FREEMAP_NONE	ULONG_MAX	/* No member is that high. */
 
 /**
- * struct quarry_freemap - a set of indexes, searched in bounded time
+ * struct quarry_freemap - a set of numbers, searched in bounded time
  * @spare: a member that the words don't hold; QUARRY_FREEMAP_NONE if there is none
  * @nr: number of members that the words hold
+ * @shift: all members are multiples of 2^shift; their indexes are without it
  *
  * lib/freemap.c tells how it works.
  */
 struct quarry_freemap {
 	unsigned long spare;
 	unsigned long nr;
+	unsigned long shift;
 	/* private: */
 	/*
 	 * The address that the words of node 0 of each level would have. Only the
@@ -37,12 +39,12 @@ struct quarry_freemap {
 	unsigned long top_node;
 	unsigned long first;
 	unsigned long last;
-	unsigned long pad[2];	/* To a power of two: there are arrays of these. */
+	unsigned long pad;	/* To a power of two: there are arrays of these. */
 };
 
 size_t quarry_freemap_nr_words(unsigned long first, unsigned long last);
 void quarry_freemap_init(struct quarry_freemap *map, unsigned long *words,
-			 unsigned long first, unsigned long last);
+			 unsigned long first, unsigned long last, unsigned int shift);
 unsigned long quarry_freemap_next(const struct quarry_freemap *map, unsigned long from,
 				  unsigned int align_shift);
 unsigned long quarry_freemap_prev(const struct quarry_freemap *map, unsigned long from,
@@ -50,7 +52,7 @@ unsigned long quarry_freemap_prev(const struct quarry_freemap *map, unsigned lon
 int quarry_freemap_verify(const struct quarry_freemap *map, struct quarry_fault *fault);
 
 extern const unsigned long __quarry_freemap_every[QUARRY_FREEMAP_SHIFT + 1];
-void __quarry_freemap_set(struct quarry_freemap *map, unsigned long index);
+void __quarry_freemap_set(struct quarry_freemap *map, unsigned long number);
 void __quarry_freemap_lower(const struct quarry_freemap *map, unsigned long index);
 unsigned long __quarry_freemap_pop_first(struct quarry_freemap *map);
 unsigned long __quarry_freemap_pop_last(struct quarry_freemap *map);
@@ -109,7 +111,7 @@ static __always_inline void __quarry_freemap_leave(struct quarry_freemap *map,
 		__quarry_freemap_lower(map, index);
 }
 
-/* Whether no index is in. O(1). */
+/* Whether no number is in. O(1). */
 static inline bool quarry_freemap_is_empty(const struct quarry_freemap *map)
 {
 	return !map->nr && map->spare == QUARRY_FREEMAP_NONE;
@@ -121,44 +123,52 @@ static inline unsigned long quarry_freemap_nr(const struct quarry_freemap *map)
 	return map->nr + (map->spare != QUARRY_FREEMAP_NONE);
 }
 
-/* Whether @index, from first to last, is in. O(1). */
-static inline bool quarry_freemap_test(const struct quarry_freemap *map, unsigned long index)
+static inline bool __quarry_freemap_words_have(const struct quarry_freemap *map,
+					       unsigned long index)
 {
-	return map->spare == index ||
-	       (*__quarry_freemap_leaf(map, index) & __quarry_freemap_bit(index));
+	return *__quarry_freemap_leaf(map, index) & __quarry_freemap_bit(index);
+}
+
+/* Whether @number, one that the map is for, is in. O(1). */
+static inline bool quarry_freemap_test(const struct quarry_freemap *map, unsigned long number)
+{
+	return map->spare == number || __quarry_freemap_words_have(map, number >> map->shift);
 }
 
 /**
- * quarry_freemap_set() - put an index in
+ * quarry_freemap_set() - put a number in
  * @map: the map
- * @index: from first to last, and not in
+ * @number: one that the map is for, and not in
  *
  * Context: any, under the caller's lock. O(SHIFT * LEVELS^2), mostly O(1).
  */
-static __always_inline void quarry_freemap_set(struct quarry_freemap *map, unsigned long index)
+static __always_inline void quarry_freemap_set(struct quarry_freemap *map, unsigned long number)
 {
-	if (map->spare == QUARRY_FREEMAP_NONE)
-		map->spare = index;
+	if (likely(map->spare == QUARRY_FREEMAP_NONE))
+		map->spare = number;
 	else
-		__quarry_freemap_set(map, index);
+		__quarry_freemap_set(map, number);
 }
 
 /**
- * quarry_freemap_clear() - take an index out
+ * quarry_freemap_clear() - take a number out
  * @map: the map
- * @index: from first to last
+ * @number: one that the map is for
  *
  * Context: any, under the caller's lock. O(SHIFT * LEVELS^2), mostly O(1).
  * Return: true; false, and nothing changed, if it isn't in.
  */
 static __always_inline bool quarry_freemap_clear(struct quarry_freemap *map,
-						 unsigned long index)
+						 unsigned long number)
 {
-	if (map->spare == index) {
+	unsigned long index;
+
+	if (map->spare == number) {
 		map->spare = QUARRY_FREEMAP_NONE;
 		return true;
 	}
-	if (unlikely(!quarry_freemap_test(map, index)))
+	index = number >> map->shift;
+	if (unlikely(!__quarry_freemap_words_have(map, index)))
 		return false;
 	__quarry_freemap_leave(map, index);
 	return true;
@@ -166,10 +176,10 @@ static __always_inline bool quarry_freemap_clear(struct quarry_freemap *map,
 
 static inline unsigned long __quarry_freemap_pop_spare(struct quarry_freemap *map)
 {
-	unsigned long index = map->spare;
+	unsigned long number = map->spare;
 
 	map->spare = QUARRY_FREEMAP_NONE;
-	return index;
+	return number;
 }
 
 /**
