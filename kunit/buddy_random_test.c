@@ -263,7 +263,8 @@ static u64 count_pieces(struct qtest_space *space, const struct quarry_buddy_blo
 static void splits_and_merges_account_for_every_piece(struct kunit *test)
 {
 	struct qtest_space *space = qtest_space(test, AT(3), PAGES(700), PAGE);
-	struct quarry_buddy_block blocks[NR_SLOTS] = {};
+	size_t size = NR_SLOTS * sizeof(struct quarry_buddy_block);
+	struct quarry_buddy_block *blocks = memset(qtest_memory(test, size), 0, size);
 	unsigned long i, rounds = qtest_rounds(test, 100000);
 	u64 at_first = count_pieces(space, blocks);
 	struct rnd_state rnd;

@@ -678,6 +678,23 @@ static void the_last_failure_is_on_record(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, space->now.nr_failures, 2ULL);
 }
 
+static void a_range_that_is_busy_is_on_record_as_a_failure(struct kunit *test)
+{
+	struct qtest_space *space = test->priv;
+	struct quarry_buddy_failure *failure = &space->now.last_failure;
+
+	qtest_alloc(test, space, PAGES(8), 0);
+	EXPECT_ERR(test, quarry_buddy_reserve(&space->buddy, AT(7), PAGE + 1), -EBUSY);
+	quarry_buddy_stats(&space->buddy, &space->now);
+	KUNIT_EXPECT_EQ(test, space->now.nr_failures, 1ULL);
+	KUNIT_EXPECT_EQ(test, failure->request.size, PAGE + 1);
+	KUNIT_EXPECT_EQ(test, failure->request.align, 0ULL);
+	KUNIT_EXPECT_EQ(test, failure->request.min, AT(7));
+	KUNIT_EXPECT_EQ(test, failure->request.max, AT(9) - 1);
+	KUNIT_EXPECT_EQ(test, failure->request.flags, (unsigned int)QUARRY_BUDDY_EXACT);
+	KUNIT_EXPECT_EQ(test, failure->free, PAGES(56));
+}
+
 static void splits_and_merges_are_counted(struct kunit *test)
 {
 	struct qtest_space *space = test->priv;
@@ -769,6 +786,7 @@ static struct kunit_case buddy_cases[] = {
 	KUNIT_CASE(a_walk_ends_at_the_top_of_all_addresses),
 	KUNIT_CASE(peak_stays_when_memory_comes_back),
 	KUNIT_CASE(the_last_failure_is_on_record),
+	KUNIT_CASE(a_range_that_is_busy_is_on_record_as_a_failure),
 	KUNIT_CASE(splits_and_merges_are_counted),
 	KUNIT_CASE(fragmentation_is_what_lies_outside_the_largest_block),
 	KUNIT_CASE(the_last_free_page_is_found_in_one_step),

@@ -169,7 +169,7 @@ static void break_it(struct kunit *test, struct qtest_space *space)
 
 	kunit_info(test, "wants to be warned that this buddy is out of service");
 	qtest_alloc(test, space, PAGES(32), 0);
-	KUNIT_ASSERT_TRUE(test, quarry_freemap_clear(&space->buddy.free[5], 1));
+	KUNIT_ASSERT_TRUE(test, quarry_freemap_clear(&space->buddy.free[5], 32));
 	EXPECT_ERR(test, quarry_buddy_alloc(&space->buddy, PAGES(32), 0, &block), -EIO);
 }
 

@@ -62,7 +62,7 @@ static struct quarry_freemap *make_map(struct kunit *test, unsigned long first,
 {
 	struct quarry_freemap *map = qtest_memory(test, sizeof(*map));
 
-	quarry_freemap_init(map, make_words(test, first, last), first, last);
+	quarry_freemap_init(map, make_words(test, first, last), first, last, 0);
 	return map;
 }
 
@@ -113,7 +113,7 @@ static void a_full_map_stays_within_its_words(struct kunit *test)
 
 	words[0] = CANARY;
 	words[nr_words + 1] = CANARY;
-	quarry_freemap_init(&map, words + 1, range->first, range->last);
+	quarry_freemap_init(&map, words + 1, range->first, range->last, 0);
 	for (i = range->first; i <= range->last; i++)
 		quarry_freemap_set(&map, i);
 	map_intact(test, &map);
@@ -190,7 +190,7 @@ static void pops_take_the_ends(struct kunit *test)
 	if (low == high)
 		KUNIT_ASSERT_EQ(test, quarry_freemap_pop_last(map), low);
 	KUNIT_EXPECT_EQ(test, quarry_freemap_pop_first(map), NONE);
-	KUNIT_EXPECT_EQ(test, quarry_freemap_weight(map), 0UL);
+	KUNIT_EXPECT_EQ(test, quarry_freemap_nr(map), 0UL);
 	map_intact(test, map);
 }
 
@@ -312,10 +312,10 @@ static void clear_says_whether_there_was_one(struct kunit *test)
 
 	KUNIT_EXPECT_FALSE(test, quarry_freemap_clear(map, 64));
 	quarry_freemap_set(map, 64);
-	KUNIT_EXPECT_EQ(test, quarry_freemap_weight(map), 1UL);
+	KUNIT_EXPECT_EQ(test, quarry_freemap_nr(map), 1UL);
 	KUNIT_EXPECT_TRUE(test, quarry_freemap_clear(map, 64));
 	KUNIT_EXPECT_FALSE(test, quarry_freemap_clear(map, 64));
-	KUNIT_EXPECT_EQ(test, quarry_freemap_weight(map), 0UL);
+	KUNIT_EXPECT_EQ(test, quarry_freemap_nr(map), 0UL);
 	map_intact(test, map);
 }
 
@@ -355,7 +355,7 @@ static void random_changes_agree_with_a_flat_bitmap(struct kunit *test)
 		else
 			pop_one(test, map, bits, &wide, qtest_below(&rnd, 2));
 		if (i % 1000 == 0)
-			KUNIT_ASSERT_EQ(test, quarry_freemap_weight(map),
+			KUNIT_ASSERT_EQ(test, quarry_freemap_nr(map),
 					(unsigned long)bitmap_weight(bits, nr));
 	}
 	map_intact(test, map);
@@ -380,7 +380,7 @@ static struct victim *make_victim(struct kunit *test, const struct range *range)
 
 	victim->nr_words = quarry_freemap_nr_words(range->first, range->last);
 	victim->words = make_words(test, range->first, range->last);
-	quarry_freemap_init(&victim->map, victim->words, range->first, range->last);
+	quarry_freemap_init(&victim->map, victim->words, range->first, range->last, 0);
 	for (i = range->first; i <= range->last; i += 1 + i % 97)
 		quarry_freemap_set(&victim->map, i);
 	return victim;
@@ -418,23 +418,82 @@ static void verify_finds_a_wrong_count(struct kunit *test)
 	map_intact(test, &victim->map);
 }
 
-/* An only member that is none, and members beside an only one. */
-static void verify_finds_a_wrong_only_member(struct kunit *test)
+/* A spare that can be none, or that the words hold as well. */
+static void verify_finds_a_wrong_spare(struct kunit *test)
 {
 	struct quarry_freemap *map = make_map(test, 100, 200);
 	struct quarry_fault fault = {};
 
 	quarry_freemap_set(map, 150);
-	KUNIT_ASSERT_EQ(test, map->only, 150UL);
-	map->only = 99;
-	EXPECT_ERR(test, quarry_freemap_verify(map, &fault), -EUCLEAN);
-	map->only = 201;
-	EXPECT_ERR(test, quarry_freemap_verify(map, &fault), -EUCLEAN);
-	map->only = 150;
-	map_intact(test, map);
 	quarry_freemap_set(map, 160);
-	map->only = 170;
+	KUNIT_ASSERT_EQ(test, map->spare, 150UL);
+	map->spare = 99;
 	EXPECT_ERR(test, quarry_freemap_verify(map, &fault), -EUCLEAN);
+	map->spare = 201;
+	EXPECT_ERR(test, quarry_freemap_verify(map, &fault), -EUCLEAN);
+	map->spare = 160;
+	EXPECT_ERR(test, quarry_freemap_verify(map, &fault), -EUCLEAN);
+	KUNIT_EXPECT_STREQ(test, fault.what, "free map's spare");
+	map->spare = 150;
+	map_intact(test, map);
+}
+
+/* The lower of two is wanted sooner, so that is the one which is kept at hand. */
+static void the_spare_is_the_lower_of_two(struct kunit *test)
+{
+	struct quarry_freemap *map = make_map(test, 100, 200);
+
+	quarry_freemap_set(map, 160);
+	KUNIT_EXPECT_EQ(test, map->spare, 160UL);
+	quarry_freemap_set(map, 150);
+	KUNIT_EXPECT_EQ(test, map->spare, 150UL);
+	KUNIT_EXPECT_TRUE(test, quarry_freemap_test(map, 160));
+	KUNIT_EXPECT_EQ(test, quarry_freemap_pop_first(map), 150UL);
+	KUNIT_EXPECT_EQ(test, map->spare, NONE);
+	KUNIT_EXPECT_EQ(test, quarry_freemap_pop_first(map), 160UL);
+	KUNIT_EXPECT_TRUE(test, quarry_freemap_is_empty(map));
+}
+
+static unsigned long scaled(unsigned long number, unsigned int shift)
+{
+	return number == NONE ? NONE : number << shift;
+}
+
+/* A map with a shift answers as one without, in multiples of 2^shift. */
+static void a_shift_scales_every_answer(struct kunit *test)
+{
+	static const unsigned long first = 77, last = 5000;
+	static const unsigned int shift = 9;
+	struct quarry_freemap *plain = make_map(test, first, last);
+	struct quarry_freemap *map = qtest_memory(test, sizeof(*map));
+	unsigned int i, align;
+	struct rnd_state rnd;
+
+	quarry_freemap_init(map, make_words(test, first, last), first, last, shift);
+	qtest_seed(test, &rnd);
+	for (i = 0; i < 2000; i++) {
+		unsigned long at = first + qtest_below(&rnd, last - first + 1);
+
+		if (quarry_freemap_test(plain, at)) {
+			KUNIT_ASSERT_TRUE(test, quarry_freemap_clear(plain, at));
+			KUNIT_ASSERT_TRUE(test, quarry_freemap_clear(map, at << shift));
+		} else {
+			quarry_freemap_set(plain, at);
+			quarry_freemap_set(map, at << shift);
+		}
+		at = qtest_below(&rnd, last + 100);
+		align = qtest_below(&rnd, 14);
+		KUNIT_ASSERT_EQ(test, quarry_freemap_next(map, at << shift, shift + align),
+				scaled(quarry_freemap_next(plain, at, align), shift));
+		KUNIT_ASSERT_EQ(test, quarry_freemap_prev(map, (at << shift) + i % 512,
+							  shift + align),
+				scaled(quarry_freemap_prev(plain, at, align), shift));
+	}
+	KUNIT_ASSERT_EQ(test, quarry_freemap_pop_first(map),
+			scaled(quarry_freemap_pop_first(plain), shift));
+	KUNIT_ASSERT_EQ(test, quarry_freemap_pop_last(map),
+			scaled(quarry_freemap_pop_last(plain), shift));
+	map_intact(test, map);
 }
 
 /* With two members of one word there is one summary, of class 0, that isn't 0. */
@@ -446,7 +505,7 @@ static void verify_names_the_place_and_the_values(struct kunit *test)
 	struct quarry_freemap map;
 	struct quarry_fault fault = {};
 
-	quarry_freemap_init(&map, words, 0, last);
+	quarry_freemap_init(&map, words, 0, last, 0);
 	quarry_freemap_set(&map, 3 * BITS_PER_LONG + 1);
 	quarry_freemap_set(&map, 3 * BITS_PER_LONG + 3);
 	KUNIT_ASSERT_EQ(test, *summary, BIT(3));
@@ -475,7 +534,9 @@ static struct kunit_case freemap_cases[] = {
 	KUNIT_CASE(random_changes_agree_with_a_flat_bitmap),
 	KUNIT_CASE_PARAM(verify_finds_every_flipped_bit, range_gen_params),
 	KUNIT_CASE(verify_finds_a_wrong_count),
-	KUNIT_CASE(verify_finds_a_wrong_only_member),
+	KUNIT_CASE(verify_finds_a_wrong_spare),
+	KUNIT_CASE(the_spare_is_the_lower_of_two),
+	KUNIT_CASE(a_shift_scales_every_answer),
 	KUNIT_CASE(verify_names_the_place_and_the_values),
 	{}
 };
