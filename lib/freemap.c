@@ -315,12 +315,15 @@ static __always_inline unsigned long descend_high(const struct quarry_freemap *m
 	return likely(found) ? place << SHIFT | __fls(found) : NONE;
 }
 
-/* The number of an index that a search found; NONE if damaged words misled it. */
+/* Whether a search found an index of the map; damaged words may have misled it. */
+static inline bool is_index(const struct quarry_freemap *map, unsigned long index)
+{
+	return index - map->first <= map->last - map->first;
+}
+
 static inline unsigned long number_of(const struct quarry_freemap *map, unsigned long index)
 {
-	if (unlikely(index - map->first > map->last - map->first))
-		return NONE;
-	return index << map->shift;
+	return is_index(map, index) ? index << map->shift : NONE;
 }
 
 /* The index of the lowest member in the words, or NONE. */
@@ -358,12 +361,11 @@ static __always_inline unsigned long find_highest(const struct quarry_freemap *m
 unsigned long __quarry_freemap_pop_first(struct quarry_freemap *map)
 {
 	unsigned long index = find_lowest(map);
-	unsigned long number = number_of(map, index);
+	unsigned long number = index << map->shift;
 
-	if (map->spare < number)
+	if (unlikely(!is_index(map, index)) || map->spare < number)
 		return __quarry_freemap_pop_spare(map);
-	if (likely(number != NONE))
-		__quarry_freemap_leave(map, index);
+	__quarry_freemap_leave(map, index);
 	return number;
 }
 EXPORT_SYMBOL_GPL(__quarry_freemap_pop_first);
@@ -372,13 +374,12 @@ EXPORT_SYMBOL_GPL(__quarry_freemap_pop_first);
 unsigned long __quarry_freemap_pop_last(struct quarry_freemap *map)
 {
 	unsigned long index = find_highest(map);
-	unsigned long number = number_of(map, index);
+	unsigned long number = index << map->shift;
 
 	/* One up, so that NONE is the lowest of all. */
-	if (map->spare + 1 > number + 1)
+	if (unlikely(!is_index(map, index)) || map->spare + 1 > number + 1)
 		return __quarry_freemap_pop_spare(map);
-	if (likely(number != NONE))
-		__quarry_freemap_leave(map, index);
+	__quarry_freemap_leave(map, index);
 	return number;
 }
 EXPORT_SYMBOL_GPL(__quarry_freemap_pop_last);
