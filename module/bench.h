@@ -29,6 +29,7 @@ struct bench_slot {
  * @max_size: largest
  * @own_space: it manages a space of the size that @setup is given, and fails
  *	when that is full; otherwise it lives on the machine's memory
+ * @sleeps: on two CPUs at once it may sleep
  * @setup: makes one; ERR_PTR on failure, NULL where there is nothing to make
  * @teardown: unmakes it, also with blocks still out if it has its own space
  * @alloc: fills in a slot, but for its size; false when there is no room
@@ -36,13 +37,15 @@ struct bench_slot {
  * @work: what @alloc and @free had to do since @setup, in the allocator's own
  *	unit (splits and merges, say), which tells why a call was dear; may be NULL
  *
- * @alloc and @free are called on several CPUs at once, and with interrupts off.
+ * @alloc and @free are called on several CPUs at once and, unless it sleeps there,
+ * with interrupts off.
  */
 struct bench_allocator {
 	const char *name;
 	size_t min_size;
 	size_t max_size;
 	bool own_space;
+	bool sleeps;
 	void *(*setup)(u64 space);
 	void (*teardown)(void *ctx);
 	bool (*alloc)(void *ctx, size_t size, struct bench_slot *slot);
@@ -94,7 +97,8 @@ extern const struct bench_workload bench_scaling;
  * @name: as the table shows it, without a comma
  * @allocator: what is measured, maybe with an @alloc of its own
  * @size: of the allocation
- * @prepare: makes the state, as @warm of a workload does
+ * @prepare: makes the state, as @warm of a workload does. If it leaves a block in
+ *	the first slot, that is freed first
  */
 struct bench_worst {
 	const char *name;
@@ -143,7 +147,8 @@ int bench_run_init(struct bench_run *run);
 void bench_run_fini(struct bench_run *run);
 int bench_run_warm(struct bench_run *run, u32 seed);
 void bench_run_drain(struct bench_run *run);
-void bench_hot_pair(struct bench_run *run);
+bool bench_run_alloc(struct bench_run *run, struct bench_slot *slot, size_t size);
+void bench_worst_body(struct bench_run *run);
 
 bool bench_recorded_alloc(struct bench_run *run, size_t size, struct bench_slot *slot);
 void bench_recorded_free(struct bench_run *run, const struct bench_slot *slot);

@@ -206,14 +206,23 @@ static int ask_last_page(struct bench_run *run)
 }
 
 /*
- * With one more free piece of each order at the end of the space: no free map
- * becomes empty, and so none is spared the change of its summaries.
+ * A page of the third quarter is held, and the first and the last quarter have a
+ * free piece of each order too, the one older, the other younger than those
+ * beside the page. So each join takes its piece out of a free map that holds
+ * others, none of them close, and the piece is neither the first nor the last,
+ * neither the oldest nor the youngest.
  */
 static int ask_page_beside_pieces(struct bench_run *run, u64 offset)
 {
 	struct space *space = run->ctx;
+	int err;
 
-	ask_range(space, BASE + offset, PAGE);
+	err = quarry_buddy_reserve(&space->buddy, BASE, PAGE);
+	if (err)
+		return err;
+	ask_range(space, BASE + space->region.size / 2 + offset, PAGE);
+	if (!bench_run_alloc(run, &run->slots[0], PAGE))
+		return -ENOSPC;
 	return quarry_buddy_reserve(&space->buddy, end_of(space) - PAGE, PAGE);
 }
 
@@ -222,11 +231,11 @@ static int ask_first_beside_pieces(struct bench_run *run)
 	return ask_page_beside_pieces(run, 0);
 }
 
-static int ask_middle_beside_pieces(struct bench_run *run)
+static int ask_last_beside_pieces(struct bench_run *run)
 {
 	struct space *space = run->ctx;
 
-	return ask_page_beside_pieces(run, space->region.size / 2 - PAGE);
+	return ask_page_beside_pieces(run, space->region.size / 4 - PAGE);
 }
 
 /* A page whose buddies lie to the left and to the right by turns. */
@@ -332,7 +341,7 @@ const struct bench_worst bench_buddy_worst[] = {
 	{ "last page of a free space", &reserve, PAGE, ask_last_page },
 	{ "page between all orders", &reserve, PAGE, ask_page_between },
 	{ "first page beside pieces of all orders", &reserve, PAGE, ask_first_beside_pieces },
-	{ "middle page beside pieces of all orders", &reserve, PAGE, ask_middle_beside_pieces },
+	{ "last page beside pieces of all orders", &reserve, PAGE, ask_last_beside_pieces },
 	{ "all but both ends", &range, PAGE, ask_all_but_both_ends },
 	{ "even page among odd ones", &xalloc, PAGE, ask_even_page },
 	{ "multiple of 64 among odd pages", &xalloc, PAGE, ask_multiple_of_64 },

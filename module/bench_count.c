@@ -256,7 +256,7 @@ static int count_workloads(unsigned int steps, u32 seed)
 	return 0;
 }
 
-/* The state is there again after a pair, so that each pair must cost the same. */
+/* After a pair the state is there again, so that a few pairs tell the cost. */
 static int count_worst(const struct bench_worst *worst, u64 space, u32 seed)
 {
 	struct bench_workload workload = {
@@ -266,7 +266,7 @@ static int count_worst(const struct bench_worst *worst, u64 space, u32 seed)
 		.max_size = worst->size,
 		.own_space = true,
 		.warm = worst->prepare,
-		.body = bench_hot_pair,
+		.body = bench_worst_body,
 	};
 
 	return measure(worst->allocator, &workload, space, NR_WORST_STEPS, seed);

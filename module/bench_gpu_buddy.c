@@ -71,6 +71,7 @@ const struct bench_allocator bench_gpu_buddy = {
 	.min_size = SZ_4K,
 	.max_size = SZ_64M,
 	.own_space = true,
+	.sleeps = true,
 	.setup = gpu_setup,
 	.teardown = gpu_teardown,
 	.alloc = gpu_alloc,

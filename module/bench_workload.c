@@ -24,7 +24,7 @@ static size_t draw_size(struct bench_run *run)
 	return workload->min_size << draw(run, ilog2(workload->max_size / workload->min_size) + 1);
 }
 
-static bool run_alloc(struct bench_run *run, struct bench_slot *slot, size_t size)
+bool bench_run_alloc(struct bench_run *run, struct bench_slot *slot, size_t size)
 {
 	bool done;
 
@@ -63,7 +63,7 @@ static void churn(struct bench_run *run, unsigned int steps)
 		if (slot->size)
 			run_free(run, slot);
 		else
-			run_alloc(run, slot, size);
+			bench_run_alloc(run, slot, size);
 	}
 }
 
@@ -79,14 +79,22 @@ static void churn_body(struct bench_run *run)
 }
 
 /* One block again and again: what caches are made for. */
-void bench_hot_pair(struct bench_run *run)
+static void hot_pair(struct bench_run *run)
 {
 	struct bench_slot slot = {};
 	unsigned int i;
 
 	for (i = 0; i < run->steps / 2; i++)
-		if (run_alloc(run, &slot, run->workload->min_size))
+		if (bench_run_alloc(run, &slot, run->workload->min_size))
 			run_free(run, &slot);
+}
+
+/* Before that, a block may have to go that was there to begin with. */
+void bench_worst_body(struct bench_run *run)
+{
+	if (run->slots[0].size)
+		run_free(run, &run->slots[0]);
+	hot_pair(run);
 }
 
 /* Allocates until something is used up, and returns how many slots were filled. */
@@ -100,7 +108,7 @@ static unsigned int fill(struct bench_run *run)
 
 		if (!run->allocator->own_space && size > room)
 			break;
-		if (!run_alloc(run, &run->slots[i], size))
+		if (!bench_run_alloc(run, &run->slots[i], size))
 			break;
 		room -= size;
 	}
@@ -166,7 +174,7 @@ static void fill_drain_shuffled(struct bench_run *run)
 	.body = _body
 
 const struct bench_workload bench_workloads[] = {
-	{ PAGE_WORKLOAD("hot pair", 500, churn_warm, bench_hot_pair) },
+	{ PAGE_WORKLOAD("hot pair", 500, churn_warm, hot_pair) },
 	{ PAGE_WORKLOAD("churn", 100, churn_warm, churn_body) },
 	{ PAGE_WORKLOAD("churn", 500, churn_warm, churn_body) },
 	{ PAGE_WORKLOAD("churn", 1000, churn_warm, churn_body) },
@@ -174,7 +182,7 @@ const struct bench_workload bench_workloads[] = {
 	{ PAGE_WORKLOAD("fill and drain in order", 2000, NULL, fill_drain_in_order) },
 	{ PAGE_WORKLOAD("fill and drain in reverse", 2000, NULL, fill_drain_in_reverse) },
 	{ PAGE_WORKLOAD("fill and drain shuffled", 2000, NULL, fill_drain_shuffled) },
-	{ PAGE_WORKLOAD("one page of a free space", 1, NULL, bench_hot_pair), .own_space = true },
+	{ PAGE_WORKLOAD("one page of a free space", 1, NULL, hot_pair), .own_space = true },
 	{}
 };
 

@@ -46,7 +46,7 @@ struct ctl_call {
 
 static DEFINE_MUTEX(ctl_lock);
 
-/* The last command, for the reader; an empty line before the first. */
+/* The last command, for the reader; no instance in it before the first. */
 static struct {
 	char line[CTL_LINE];
 	int err;
@@ -355,7 +355,7 @@ static void ctl_show_last(struct seq_file *m)
 
 	lockdep_assert_held(&ctl_lock);
 
-	if (!ctl_last.line[0]) {
+	if (!call->instance) {
 		seq_puts(m, "command: none yet\n");
 		return;
 	}

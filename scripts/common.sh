@@ -75,7 +75,10 @@ quarry_end() {
 	status=$?
 	trap '' HUP INT TERM
 	trap - EXIT
-	[ -z "$TICKER" ] || kill "$TICKER" 2>/dev/null || :
+	if [ -n "$TICKER" ]; then
+		kill "$TICKER" 2>/dev/null || :
+		echo
+	fi
 	[ -z "$CHILD" ] || end_child
 	[ -z "$TERMINAL" ] || stty "$TERMINAL" || :
 	[ -z "$TEMP" ] || rm -rf "$TEMP"
@@ -215,7 +218,8 @@ need_debian() {
 		die "this runs Debian's amd64 kernels and needs an amd64 Debian to build for them"
 }
 
-# need_packages NAME...: nothing is ever removed or upgraded for it on purpose.
+# need_packages NAME...: nothing is ever removed for it. This is the machine's own
+# apt, whatever apt.sh has set up since.
 need_packages() {
 	missing=
 	for package; do
@@ -225,19 +229,23 @@ need_packages() {
 	need_root "to install these Debian packages:$missing"
 	say "Installing these Debian packages:$missing"
 	# shellcheck disable=SC2086
-	apt-get install -s $missing >/dev/null 2>&1 || update_lists
+	env -u APT_CONFIG apt-get install -s $missing >/dev/null 2>&1 || update_lists
 	# shellcheck disable=SC2086
-	root_step "apt-get install" env DEBIAN_FRONTEND=noninteractive apt-get install -y \
-		--no-install-recommends --no-remove -o DPkg::Lock::Timeout=300 $missing
+	root_step "apt-get install" env -u APT_CONFIG DEBIAN_FRONTEND=noninteractive \
+		apt-get install -y --no-install-recommends --no-remove \
+		-o DPkg::Lock::Timeout=300 $missing
 }
 
+# is_installed NAME: it, or another that provides it.
 is_installed() {
-	[ "$(dpkg-query -W -f '${db:Status-Status}' "$1" 2>/dev/null)" = installed ]
+	# shellcheck disable=SC2016
+	dpkg-query -W -f '${db:Status-Status}: ${Package}, ${Provides},\n' |
+		grep -q "^installed:.* $1\(,\| (\)"
 }
 
 update_lists() {
 	need_root "for apt-get update: apt's lists are missing or out of date"
-	root_step "apt-get update" apt-get update
+	root_step "apt-get update" env -u APT_CONFIG apt-get update
 }
 
 need_root() {

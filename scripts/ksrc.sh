@@ -7,7 +7,7 @@
 #	ksrc_get	finds a kernel source or fetches it once, and sets
 #			KSRC_DIR and KSRC_VERSION
 #	ksrc_tree	sets KTREE to a tree of links to that source, with
-#			Quarry in lib/quarry
+#			Quarry in lib/quarry; it is ours alone until unlock
 
 KSRC_SUPPORTED='linux-source-(6\.[0-9]+|7\.[0-3])'
 KSRC_SMP='linux-source-7\.[0-3]'
@@ -47,8 +47,8 @@ ksrc_newest() {
 	say "Linux 7.3 can't be had here (trixie-backports has it): no SMP in UML."
 	apt_own && ksrc_offered "$KSRC_SUPPORTED" && return
 	KSRC_DIR=$(ksrc_cached "$KSRC_SUPPORTED")
-	[ -n "$KSRC_DIR" ] || die "no kernel source to be had: the cache has none, and apt" \
-		"offers no linux-source. Give a folder: KSRC=..."
+	[ -n "$KSRC_DIR" ] || die "no kernel source: the cache has none, and apt could get" \
+		"no linux-source, see above. Give a folder: KSRC=..."
 }
 
 ksrc_named() {
@@ -102,11 +102,13 @@ ksrc_key() {
 	esac
 }
 
-# ksrc_tree: links, so the source itself is never written to; and copies that are
-# touched only when they differ, so what was built stays good. Call it with the
-# lock of the tree held: all checkouts of Quarry share it.
+# ksrc_tree [NAME]: links, so the source itself is never written to; and copies that
+# are touched only when they differ, so what was built stays good. All checkouts of
+# Quarry share it, and with it what was built.
 ksrc_tree() {
-	KTREE=$CACHE/trees/$(ksrc_key)
+	ktree=$(ksrc_key)${1:+-$1}
+	lock "tree-$ktree"
+	KTREE=$CACHE/trees/$ktree
 	ksrc_link "" lib tools
 	ksrc_link lib Kconfig Makefile quarry
 	ksrc_link tools testing

@@ -14,7 +14,6 @@ uml_build() {
 	need_space 2000
 	variant=$1
 	shift
-	lock "tree-$(ksrc_key)"
 	ksrc_tree
 	UML_DIR=$CACHE/uml/$(ksrc_key)-$variant
 	mkdir -p "$UML_DIR"
@@ -37,15 +36,15 @@ uml_configure() {
 
 uml_has_smp() { grep -q UML_SUBARCH_SUPPORTS_SMP "$KSRC_DIR/arch/um/Kconfig"; }
 
-# uml_run LABEL SECONDS ARGUMENT...: the output is $STEP_LOG. The memory is a sparse
-# file of which only what is used takes room.
+# uml_run LABEL SECONDS ARGUMENT...: the first console and the kernel's messages are
+# $STEP_LOG. The memory is a sparse file of which only what is used takes room.
 uml_run() {
 	label=$1
 	STEP_LIMIT=$2
 	shift 2
 	! uml_has_smp || set -- ncpus=2 seccomp=on "$@"
 	step "$label" env TMPDIR="$(uml_memory_folder)" "$UML_DIR/linux" \
-		"uml_dir=$TEMP/" "mem=$(uml_memory)M" "$@"
+		"uml_dir=$TEMP/" "mem=$(uml_memory)M" con=null con0=null,fd:1 console=tty "$@"
 }
 
 # uml_memory: in MiB; 8 GiB if the machine can give it, which only the test of the
