@@ -414,7 +414,7 @@ static inline void account_taken(struct quarry_buddy *buddy, unsigned long pages
 /* Always false, so that what found the damage can pass it on. */
 static bool damaged(struct quarry_buddy *buddy, unsigned long page)
 {
-	broken(buddy, "a tag is damaged", page, 0);
+	broken(buddy, "a tag can't be right", page, 0);
 	return false;
 }
 
@@ -519,7 +519,7 @@ static noinline __cold enum reason why_no_block_start(struct quarry_buddy *buddy
 
 /* What a size and flags ask for; returns what is wrong with them, or NULL. */
 static __always_inline const char *size_up(const struct quarry_buddy *buddy, u64 size,
-				  unsigned int flags, struct want *want)
+					   unsigned int flags, struct want *want)
 {
 	u64 last_page = (size - 1) >> buddy->page_shift;
 
@@ -1017,7 +1017,8 @@ static void grow(struct quarry_buddy *buddy, const struct page_range *block,
  * Find and take memory of another size for a block: @block becomes what holds
  * the contents, and true comes back in @moved if they must be moved there.
  */
-static int resize(struct quarry_buddy *buddy, struct page_range *block, struct want *want, bool *moved)
+static int resize(struct quarry_buddy *buddy, struct page_range *block,
+		  const struct want *want, bool *moved)
 {
 	struct page_range place = place_around(block, want);
 	unsigned long pages = block->end - block->start;

@@ -14,7 +14,7 @@
 #define QUARRY_BUDDY_MAX_ORDER	(BITS_PER_LONG == 64 ? 32 : 26)
 #define QUARRY_BUDDY_NR_ORDERS	(QUARRY_BUDDY_MAX_ORDER + 1)
 #define QUARRY_BUDDY_MIN_PAGE	8ULL
-#define QUARRY_BUDDY_MAX_PAGE	(1ULL << 30)
+#define QUARRY_BUDDY_MAX_PAGE	BIT_ULL(30)
 
 /**
  * enum quarry_buddy_flags - how a block is chosen

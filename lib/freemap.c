@@ -529,7 +529,10 @@ static int fault_at(const struct quarry_freemap *map, struct quarry_fault *fault
 		    unsigned long found)
 {
 	*fault = (struct quarry_fault) {
-		.what = what, .addr = (u64)index << map->shift, .expected = expected, .found = found,
+		.what = what,
+		.addr = (u64)index << map->shift,
+		.expected = expected,
+		.found = found,
 	};
 	return -EUCLEAN;
 }
@@ -548,7 +551,8 @@ static int verify_node(const struct quarry_freemap *map, unsigned int level, uns
 		if (level == 0)
 			expected &= words[class];
 		if (words[class] != expected)
-			return fault_at(map, fault, level ? "free map's summary" : "free map's edge",
+			return fault_at(map, fault,
+					level ? "free map's summary" : "free map's edge",
 					index, expected, words[class]);
 	}
 	return 0;

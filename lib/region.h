@@ -22,7 +22,8 @@ struct quarry_region {
  * quarry_region_last() - the last address of a region
  * @region: a valid region
  *
- * Context: any. Return: the last address that belongs to @region. O(1).
+ * Context: any. O(1).
+ * Return: the last address that belongs to @region.
  */
 static inline u64 quarry_region_last(const struct quarry_region *region)
 {
