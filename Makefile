@@ -13,11 +13,14 @@ modules: headers
 
 modules_install install: headers
 	+$(KBUILD) modules_install
+	@command -v depmod >/dev/null || { \
+		echo "modprobe won't find them: there is no depmod (Debian: package kmod)."; \
+		exit 1; } >&2
 	depmod -b "$(INSTALL_MOD_PATH)/" "$$(cat $(KDIR)/include/config/kernel.release)"
 
 clean:
 	find . -path ./.git -prune -o -type f \( -name '*.o' -o -name '*.ko' -o -name '*.mod' \
-		-o -name '*.mod.c' -o -name '.*.cmd' -o -name Module.symvers \
+		-o -name '*.mod.c' -o -name '.*.cmd' -o -name '.*.o.d' -o -name Module.symvers \
 		-o -name modules.order \) -exec rm -f {} +
 
 headers:

@@ -3,8 +3,6 @@
  * Random operations of every kind on a buddy and on a byte map, which must
  * answer the same: errors, addresses, sizes, and in the end all counters.
  */
-#include <linux/bitops.h>
-
 #include "oracle.h"
 
 /**
@@ -241,53 +239,8 @@ static void everything_agrees_with_a_byte_map(struct kunit *test)
 	compare_all(&trial);
 }
 
-/* ---- Splits and merges ---- */
-
-#define NR_SLOTS	48
-
-/* The free pieces, and those of each block: it starts aligned, so one a bit. */
-static u64 count_pieces(struct qtest_space *space, const struct quarry_buddy_block *blocks)
-{
-	u64 nr = 0;
-	int i;
-
-	quarry_buddy_stats(&space->buddy, &space->now);
-	for (i = 0; i < QUARRY_BUDDY_NR_ORDERS; i++)
-		nr += space->now.nr_free[i];
-	for (i = 0; i < NR_SLOTS; i++)
-		nr += hweight64(blocks[i].size / PAGE);
-	return nr;
-}
-
-/* A split makes one piece more, a merge one less, and nothing else does. */
-static void splits_and_merges_account_for_every_piece(struct kunit *test)
-{
-	struct qtest_space *space = qtest_space(test, AT(3), PAGES(700), PAGE);
-	size_t size = NR_SLOTS * sizeof(struct quarry_buddy_block);
-	struct quarry_buddy_block *blocks = memset(qtest_memory(test, size), 0, size);
-	unsigned long i, rounds = qtest_rounds(test, 100000);
-	u64 at_first = count_pieces(space, blocks);
-	struct rnd_state rnd;
-
-	qtest_seed(test, &rnd);
-	for (i = 0; i < rounds; i++) {
-		struct quarry_buddy_block *block = &blocks[qtest_below(&rnd, NR_SLOTS)];
-
-		if (block->size) {
-			ASSERT_OK(test, quarry_buddy_free(&space->buddy, block->addr));
-			block->size = 0;
-		} else {
-			quarry_buddy_alloc(&space->buddy, PAGES(1 + qtest_below(&rnd, 40)),
-					   qtest_below(&rnd, 4), block);
-		}
-		KUNIT_ASSERT_EQ(test, count_pieces(space, blocks) - at_first,
-				space->now.nr_splits - space->now.nr_merges);
-	}
-}
-
 static struct kunit_case random_cases[] = {
 	KUNIT_CASE_PARAM(everything_agrees_with_a_byte_map, arena_gen_params),
-	KUNIT_CASE(splits_and_merges_account_for_every_piece),
 	{}
 };
 

@@ -134,6 +134,20 @@ static void a_block_grows_in_place_to_what_alloc_cannot_give(struct kunit *test)
 	expect_used(test, 7, 1);
 }
 
+/* The region's start has no more alignment than an address, though it is its first. */
+static void a_block_at_the_start_needs_the_alignment_to_grow(struct kunit *test)
+{
+	struct qtest_space *space = qtest_space(test, AT(4), PAGES(7), PAGE);
+	struct quarry_buddy_block block;
+
+	test->priv = space;
+	reserve(test, AT(4), PAGES(4));
+	EXPECT_ERR(test, quarry_buddy_realloc(&space->buddy, AT(4), PAGES(7), QUARRY_BUDDY_EXACT,
+					      &block), -ENOSPC);
+	EXPECT_ERR(test, quarry_buddy_realloc(&space->buddy, AT(4), PAGES(5), 0, &block), -ENOSPC);
+	expect_used(test, 4, 1);
+}
+
 static void a_block_without_the_alignment_moves_to_grow(struct kunit *test)
 {
 	struct moves *moves = note_moves(test);
@@ -262,6 +276,7 @@ static struct kunit_case realloc_cases[] = {
 	KUNIT_CASE(shrinking_gives_back_whole_powers_of_two),
 	KUNIT_CASE(a_block_grows_in_place),
 	KUNIT_CASE(a_block_grows_in_place_to_what_alloc_cannot_give),
+	KUNIT_CASE(a_block_at_the_start_needs_the_alignment_to_grow),
 	KUNIT_CASE(a_block_without_the_alignment_moves_to_grow),
 	KUNIT_CASE(a_block_with_a_neighbour_moves_to_grow),
 	KUNIT_CASE(a_block_spreads_over_its_own_space),

@@ -284,7 +284,7 @@ static struct kunit_case size_cases[] = {
 	KUNIT_CASE_PARAM(the_whole_space_can_be_reserved, place_gen_params),
 	KUNIT_CASE_PARAM(metadata_is_at_most_12_bits_a_page, meta_gen_params),
 	KUNIT_CASE(the_largest_space_needs_12_bits_a_page_too),
-	KUNIT_CASE(sixteen_tebibytes_are_managed),
+	KUNIT_CASE_SLOW(sixteen_tebibytes_are_managed),
 	{}
 };
 

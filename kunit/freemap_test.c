@@ -10,7 +10,7 @@
 #define NONE	QUARRY_FREEMAP_NONE
 #define CANARY	0x5a5a5a5aUL
 
-struct range {
+struct span {
 	const char *name;
 	unsigned long first;
 	unsigned long last;
@@ -19,7 +19,7 @@ struct range {
 /* As large as an index can get: 8-byte pages at the top of all addresses. */
 #define TOP	(ULONG_MAX / 8)
 
-static const struct range ranges[] = {
+static const struct span ranges[] = {
 	{ "one index", 0, 0 },
 	{ "one index, far", 123456789, 123456789 },
 	{ "two words' border", 63, 64 },
@@ -31,13 +31,14 @@ static const struct range ranges[] = {
 	{ "two levels and one", 0, 4096 },
 	{ "two levels' border", 4095, 4096 },
 	{ "two levels, shifted", 4000, 8200 },
-	{ "three levels", 100, 9000 },
-	{ "three levels, far", (1UL << 31) - 3000, (1UL << 31) + 3000 },
+	{ "two levels, far", (1UL << 28) - 3000, (1UL << 28) + 3000 },
+	{ "three levels", 100, 40000 },
+	{ "three levels, far", (1UL << 28) - 1000, (1UL << 28) + 20000 },
 	{ "the top", TOP - 200, TOP },
 	{ "the top index", TOP, TOP },
 };
 
-static void range_desc(const struct range *range, char *desc)
+static void range_desc(const struct span *range, char *desc)
 {
 	strscpy(desc, range->name, KUNIT_PARAM_DESC_SIZE);
 }
@@ -78,14 +79,14 @@ static unsigned long highest(const struct quarry_freemap *map)
 
 static struct quarry_freemap *make_range(struct kunit *test)
 {
-	const struct range *range = test->param_value;
+	const struct span *range = test->param_value;
 
 	return make_map(test, range->first, range->last);
 }
 
 static void init_empties_the_map(struct kunit *test)
 {
-	const struct range *range = test->param_value;
+	const struct span *range = test->param_value;
 	struct quarry_freemap *map = make_range(test);
 	unsigned int shift;
 
@@ -105,7 +106,7 @@ static void init_empties_the_map(struct kunit *test)
 
 static void a_full_map_stays_within_its_words(struct kunit *test)
 {
-	const struct range *range = test->param_value;
+	const struct span *range = test->param_value;
 	size_t nr_words = quarry_freemap_nr_words(range->first, range->last);
 	unsigned long *words = qtest_memory(test, (nr_words + 2) * sizeof(long));
 	struct quarry_freemap map;
@@ -127,7 +128,7 @@ static void a_full_map_stays_within_its_words(struct kunit *test)
 /* Beside the bit of each index, a quarter more, and what a small map rounds up. */
 static void words_are_few(struct kunit *test)
 {
-	const struct range *range = test->param_value;
+	const struct span *range = test->param_value;
 	unsigned long nr = range->last - range->first + 1;
 
 	KUNIT_EXPECT_LE(test, quarry_freemap_nr_words(range->first, range->last),
@@ -136,7 +137,7 @@ static void words_are_few(struct kunit *test)
 
 static void a_single_member_is_found_from_everywhere(struct kunit *test)
 {
-	const struct range *range = test->param_value;
+	const struct span *range = test->param_value;
 	unsigned long middle = range->first + (range->last - range->first) / 2;
 	struct quarry_freemap *map = make_range(test);
 	unsigned long i;
@@ -153,7 +154,7 @@ static void a_single_member_is_found_from_everywhere(struct kunit *test)
 
 static void ends_follow_each_change(struct kunit *test)
 {
-	const struct range *range = test->param_value;
+	const struct span *range = test->param_value;
 	struct quarry_freemap *map = make_range(test);
 	unsigned long i;
 
@@ -177,7 +178,7 @@ static void ends_follow_each_change(struct kunit *test)
 /* All members come out once, the lowest and the highest by turns. */
 static void pops_take_the_ends(struct kunit *test)
 {
-	const struct range *range = test->param_value;
+	const struct span *range = test->param_value;
 	struct quarry_freemap *map = make_range(test);
 	unsigned long low = range->first, high = range->last, i;
 
@@ -195,30 +196,31 @@ static void pops_take_the_ends(struct kunit *test)
 }
 
 /* What next() and prev() must say, for a map whose oracle has bit i for first + i. */
-static unsigned long next_by_hand(const unsigned long *bits, const struct range *range,
+static unsigned long next_by_hand(const unsigned long *bits, const struct span *range,
 				  unsigned long from, unsigned int shift)
 {
-	unsigned long i;
+	unsigned long i = round_up(from, 1UL << shift);
 
-	for (i = from; i <= range->last; i++)
-		if (IS_ALIGNED(i, 1UL << shift) && test_bit(i - range->first, bits))
+	for (; i <= range->last; i += 1UL << shift)
+		if (test_bit(i - range->first, bits))
 			return i;
 	return NONE;
 }
 
-static unsigned long prev_by_hand(const unsigned long *bits, const struct range *range,
+static unsigned long prev_by_hand(const unsigned long *bits, const struct span *range,
 				  unsigned long from, unsigned int shift)
 {
-	unsigned long i;
+	unsigned long i = round_down(from, 1UL << shift);
 
-	for (i = from; i >= range->first && i != ULONG_MAX; i--)
-		if (IS_ALIGNED(i, 1UL << shift) && test_bit(i - range->first, bits))
+	/* Below 0 it is a large number. */
+	for (; i >= range->first && i <= from; i -= 1UL << shift)
+		if (test_bit(i - range->first, bits))
 			return i;
 	return NONE;
 }
 
 static void compare(struct kunit *test, const struct quarry_freemap *map,
-		    const unsigned long *bits, const struct range *range,
+		    const unsigned long *bits, const struct span *range,
 		    unsigned long from, unsigned int shift)
 {
 	KUNIT_ASSERT_EQ_MSG(test, quarry_freemap_next(map, from, shift),
@@ -229,7 +231,7 @@ static void compare(struct kunit *test, const struct quarry_freemap *map,
 			    "prev from %lu, shift %u", from, shift);
 }
 
-static void toggle(struct quarry_freemap *map, unsigned long *bits, const struct range *range,
+static void toggle(struct quarry_freemap *map, unsigned long *bits, const struct span *range,
 		   unsigned long index)
 {
 	if (test_and_change_bit(index - range->first, bits))
@@ -238,10 +240,31 @@ static void toggle(struct quarry_freemap *map, unsigned long *bits, const struct
 		quarry_freemap_set(map, index);
 }
 
+static void pop_one(struct kunit *test, struct quarry_freemap *map, unsigned long *bits,
+		    const struct span *range, bool first)
+{
+	unsigned long nr = range->last - range->first + 1;
+	unsigned long bit = first ? find_first_bit(bits, nr) : find_last_bit(bits, nr);
+	unsigned long popped = first ? quarry_freemap_pop_first(map) :
+				       quarry_freemap_pop_last(map);
+
+	KUNIT_ASSERT_EQ(test, popped, bit < nr ? range->first + bit : NONE);
+	if (bit < nr)
+		clear_bit(bit, bits);
+}
+
+/* Of all alignments alike, which at random would be seldom. */
+static unsigned long random_index(struct rnd_state *rnd, const struct span *range)
+{
+	unsigned long index = range->first + qtest_below(rnd, range->last - range->first + 1);
+
+	return max(round_down(index, 1UL << qtest_below(rnd, 16)), range->first);
+}
+
 /* The sparser the map, the more levels a search must climb. */
 static void searches_agree_with_a_flat_bitmap(struct kunit *test)
 {
-	const struct range *range = test->param_value;
+	const struct span *range = test->param_value;
 	unsigned long i, nr = range->last - range->first + 1;
 	unsigned long *bits = qtest_memory(test, BITS_TO_LONGS(nr) * sizeof(long));
 	struct quarry_freemap *map = make_range(test);
@@ -251,8 +274,10 @@ static void searches_agree_with_a_flat_bitmap(struct kunit *test)
 	qtest_seed(test, &rnd);
 	bitmap_zero(bits, nr);
 	for (i = 0; i < 600; i++) {
-		if (bitmap_weight(bits, nr) < 20 || i % 5)
-			toggle(map, bits, range, range->first + qtest_below(&rnd, nr));
+		if (i < 300 && bitmap_weight(bits, nr) > 3)
+			pop_one(test, map, bits, range, i % 2);
+		else
+			toggle(map, bits, range, random_index(&rnd, range));
 		for (shift = 0; shift < 16; shift++)
 			compare(test, map, bits, range, range->first + qtest_below(&rnd, nr),
 				shift);
@@ -262,7 +287,7 @@ static void searches_agree_with_a_flat_bitmap(struct kunit *test)
 
 static void searches_from_every_index_with_every_alignment(struct kunit *test)
 {
-	static const struct range small = { "", 37, 37 + 255 };
+	static const struct span small = { "", 37, 37 + 255 };
 	struct quarry_freemap *map = make_map(test, small.first, small.last);
 	DECLARE_BITMAP(bits, 256) = {};
 	struct rnd_state rnd;
@@ -319,23 +344,10 @@ static void clear_says_whether_there_was_one(struct kunit *test)
 	map_intact(test, map);
 }
 
-static void pop_one(struct kunit *test, struct quarry_freemap *map, unsigned long *bits,
-		    const struct range *range, bool first)
-{
-	unsigned long nr = range->last - range->first + 1;
-	unsigned long bit = first ? find_first_bit(bits, nr) : find_last_bit(bits, nr);
-	unsigned long popped = first ? quarry_freemap_pop_first(map) :
-				       quarry_freemap_pop_last(map);
-
-	KUNIT_ASSERT_EQ(test, popped, bit < nr ? range->first + bit : NONE);
-	if (bit < nr)
-		clear_bit(bit, bits);
-}
-
 /* As many are put in as are taken out, so that the map is often nearly empty. */
 static void random_changes_agree_with_a_flat_bitmap(struct kunit *test)
 {
-	static const struct range wide = { "", 777, 777 + (1UL << 18) };
+	static const struct span wide = { "", 777, 777 + (1UL << 18) };
 	unsigned long nr = wide.last - wide.first + 1;
 	unsigned long *bits = qtest_memory(test, BITS_TO_LONGS(nr) * sizeof(long));
 	struct quarry_freemap *map = make_map(test, wide.first, wide.last);
@@ -373,7 +385,7 @@ struct victim {
 	size_t nr_words;
 };
 
-static struct victim *make_victim(struct kunit *test, const struct range *range)
+static struct victim *make_victim(struct kunit *test, const struct span *range)
 {
 	struct victim *victim = qtest_memory(test, sizeof(*victim));
 	unsigned long i;
@@ -389,12 +401,12 @@ static struct victim *make_victim(struct kunit *test, const struct range *range)
 /* An index too many or too few shows by its summaries or by the count. */
 static void verify_finds_every_flipped_bit(struct kunit *test)
 {
-	const struct range *range = test->param_value;
+	const struct span *range = test->param_value;
 	struct victim *victim = make_victim(test, range);
+	unsigned long bit, bits = victim->nr_words * BITS_PER_LONG;
 	struct quarry_fault fault;
-	unsigned long bit;
 
-	for (bit = 0; bit < victim->nr_words * BITS_PER_LONG; bit += 1 + bit % 11) {
+	for (bit = 0; bit < bits; bit += 1 + bit % 11 + bits / 2000) {
 		__change_bit(bit, victim->words);
 		KUNIT_ASSERT_EQ_MSG(test, quarry_freemap_verify(&victim->map, &fault), -EUCLEAN,
 				    "bit %lu", bit);
@@ -405,7 +417,7 @@ static void verify_finds_every_flipped_bit(struct kunit *test)
 
 static void verify_finds_a_wrong_count(struct kunit *test)
 {
-	static const struct range range = { "", 100, 9000 };
+	static const struct span range = { "", 100, 9000 };
 	struct victim *victim = make_victim(test, &range);
 	struct quarry_fault fault = {};
 

@@ -9,6 +9,11 @@
 
 #include "../lib/buddy.h"
 
+/* Old kernels don't warn of tests that take long. */
+#ifndef KUNIT_CASE_SLOW
+#define KUNIT_CASE_SLOW	KUNIT_CASE
+#endif
+
 /*
  * The space that most tests work in: 64 pages, so that it is one block when
  * free, far from address 0, where wrong arithmetic would look right.

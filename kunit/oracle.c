@@ -11,6 +11,22 @@
 
 #include "oracle.h"
 
+static bool is_aligned(const struct oracle *oracle, u32 page, u64 nr)
+{
+	return !(((oracle->region.base >> oracle->page_shift) + page) & (nr - 1));
+}
+
+/* How many aligned powers of two a range of pages is made of, at least. */
+static u64 count_pieces(const struct oracle *oracle, u32 page, u64 end)
+{
+	u64 nr, pieces;
+
+	for (pieces = 0; page < end; page += nr, pieces++)
+		for (nr = 1; is_aligned(oracle, page, 2 * nr) && page + 2 * nr <= end; nr *= 2)
+			;
+	return pieces;
+}
+
 struct oracle *oracle_create(struct kunit *test, const struct quarry_region *region,
 			     u64 page_size)
 {
@@ -20,6 +36,7 @@ struct oracle *oracle_create(struct kunit *test, const struct quarry_region *reg
 	oracle->region = *region;
 	oracle->page_shift = ilog2(page_size);
 	oracle->nr_pages = region->size >> oracle->page_shift;
+	oracle->nr_pieces = count_pieces(oracle, 0, oracle->nr_pages);
 	oracle->used = kunit_kcalloc(test, oracle->nr_pages, sizeof(*oracle->used), GFP_KERNEL);
 	oracle->block = kunit_kcalloc(test, oracle->nr_pages, sizeof(*oracle->block), GFP_KERNEL);
 	oracle->given = kunit_kcalloc(test, oracle->nr_pages, sizeof(*oracle->given), GFP_KERNEL);
@@ -42,11 +59,6 @@ u32 oracle_page(const struct oracle *oracle, u64 addr)
 bool oracle_is_free(const struct oracle *oracle, u32 page, u64 nr)
 {
 	return page + nr <= oracle->nr_pages && !memchr_inv(oracle->used + page, 0, nr);
-}
-
-static bool is_aligned(const struct oracle *oracle, u32 page, u64 nr)
-{
-	return !(((oracle->region.base >> oracle->page_shift) + page) & (nr - 1));
 }
 
 /* The pages of the largest free block that starts at a page; 0 if none does. */
@@ -327,6 +339,20 @@ static void compare_free(struct kunit *test, struct oracle *oracle)
 			free ? div64_u64((free - largest) * 1000, free) : 0);
 }
 
+/* A split makes one piece more, a merge one less, and nothing else does. */
+static void compare_pieces(struct kunit *test, const struct oracle *oracle)
+{
+	u64 pieces = 0;
+	u32 page, nr;
+
+	for (page = 0; page < oracle->nr_pages; page += nr) {
+		nr = oracle->block[page] ?: oracle_free_block(oracle, page);
+		pieces += count_pieces(oracle, page, page + nr);
+	}
+	KUNIT_ASSERT_EQ(test, oracle->stats.nr_splits - oracle->stats.nr_merges,
+			pieces - oracle->nr_pieces);
+}
+
 void oracle_compare_stats(struct kunit *test, struct oracle *oracle,
 			  struct quarry_buddy *buddy)
 {
@@ -343,4 +369,5 @@ void oracle_compare_stats(struct kunit *test, struct oracle *oracle,
 	KUNIT_ASSERT_EQ(test, stats->nr_failures, oracle->nr_failures);
 	KUNIT_ASSERT_EQ(test, stats->nr_misuses, oracle->nr_misuses);
 	compare_free(test, oracle);
+	compare_pieces(test, oracle);
 }

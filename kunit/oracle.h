@@ -12,6 +12,7 @@
  * @used: for each page, 1 while it is in use
  * @block: for each page, the pages of the block in use that starts there, or 0
  * @given: for each page, 1 once a block that starts there was handed out
+ * @nr_pieces: aligned powers of two of pages that all was made of at first
  * @used_pages: pages in use
  * @peak_pages: most pages that were in use at once
  * @nr_allocs: blocks handed out
@@ -27,6 +28,7 @@ struct oracle {
 	u8 *used;
 	u32 *block;
 	u8 *given;
+	u64 nr_pieces;
 	u64 used_pages;
 	u64 peak_pages;
 	u64 nr_allocs;

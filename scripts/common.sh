@@ -64,6 +64,9 @@ quarry_start() {
 	mkdir -p "$CACHE/runs" 2>/dev/null || :
 	[ -w "$CACHE/runs" ] ||
 		die "can't write to $CACHE: set QUARRY_CACHE to a folder that is yours"
+	case $CACHE in
+	*[[:space:]:]*) die "make can't work in a folder such as '$CACHE': set QUARRY_CACHE" ;;
+	esac
 	find "$CACHE/runs" -mindepth 1 -maxdepth 1 -mtime +7 -exec rm -rf {} +
 	RUN=$CACHE/runs/$(date +%Y%m%d-%H%M%S)-$1-$$
 	mkdir "$RUN"

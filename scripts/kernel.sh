@@ -24,9 +24,6 @@ kernel_describe() {
 
 kernel_get() {
 	kernel_describe "$1"
-	case $CACHE in
-	*[[:space:]:]*) die "make can't work in a folder such as $CACHE: set QUARRY_CACHE" ;;
-	esac
 	mkdir -p "$CACHE/kernels"
 	lock kernels
 	kernel_status=0
@@ -38,22 +35,27 @@ kernel_get() {
 # kernel_find KERNEL: the newest that apt offers, or, if it can't be had, the
 # newest that the cache has.
 kernel_find() {
-	apt_own
+	find_status=0
+	kernel_offered || find_status=$?
+	if [ "$find_status" -eq 0 ]; then
+		KERNEL_DIR=$CACHE/kernels/$release
+		[ -e "$KERNEL_DIR/complete" ] || kernel_unpack || find_status=1
+	fi
+	[ "$find_status" -eq 0 ] || kernel_cached "$1" || return "$find_status"
+}
+
+# kernel_offered: 1 if apt can't tell, 3 if it doesn't.
+kernel_offered() {
+	apt_own || return 1
 	release=$(kernel_newest)
-	if [ -z "$release" ] && kernel_is_foreign; then
-		apt_suites "$kernel_home" "$kernel_home-security" || kernel_cached "$1" || return 1
+	if [ -z "$release" ] && [ "$(os_release VERSION_CODENAME)" != "$kernel_home" ]; then
+		apt_suites "$kernel_home" "$kernel_home-security" || return 1
 		release=$(kernel_newest)
 	fi
-	[ -n "$release" ] || kernel_cached "$1" || return 3
-	KERNEL_DIR=$CACHE/kernels/$release
-	[ -e "$KERNEL_DIR/complete" ] || kernel_unpack || kernel_cached "$1"
+	[ -n "$release" ] || return 3
 }
 
 kernel_newest() { apt_newest "linux-image-$kernel_pattern" | sed 's/^linux-image-//'; }
-
-kernel_is_foreign() {
-	[ "$(os_release VERSION_CODENAME)" != "$kernel_home" ]
-}
 
 kernel_cached() {
 	release=$(cd "$CACHE/kernels" && find . -path './*/complete' | cut -d / -f 2 |
@@ -111,11 +113,10 @@ kernel_modules() {
 	return "$modules_status"
 }
 
-source_files() { (cd "$TREE" && find Kbuild lib module -type f -name '[!.]*' | LC_ALL=C sort); }
+# Not what "make" may have left there.
+source_files() { (cd "$TREE" && find Kbuild lib module -name Kbuild -o -name '*.[ch]' | sort); }
 
-source_hash() {
-	(cd "$TREE" && source_files | tr '\n' '\0' | xargs -0 sha256sum) | sha256sum | cut -c 1-16
-}
+source_hash() { (cd "$TREE" && source_files | xargs sha256sum) | sha256sum | cut -c 1-16; }
 
 modules_build() {
 	if [ -e "$MODULES_DIR/build.log" ]; then
@@ -126,7 +127,7 @@ modules_build() {
 	rm -rf "$partial"
 	mkdir -p "$partial" "${MODULES_DIR%/*}"
 	find "$CACHE/modules" -mindepth 2 -maxdepth 2 -mtime +7 -exec rm -rf {} +
-	cp -R "$TREE/Kbuild" "$TREE/lib" "$TREE/module" "$partial" &&
+	(cd "$TREE" && source_files | xargs cp --parents -t "$partial") &&
 		step "building the modules for Linux ${KERNEL_DIR##*/}" timeout 300 \
 			make -C "$KERNEL_DIR/usr/src/linux-headers-${KERNEL_DIR##*/}" \
 			M="$partial" CC="$kernel_compiler" -j"$(nproc)" modules &&

@@ -34,8 +34,8 @@ Kernel panic
 general protection fault
 nable to handle
 kmemleak
-KASAN
-UBSAN
+KASAN:
+UBSAN:
 INFO: (lockdep|trying to register)
 possible .*deadlock
 inconsistent lock state
