@@ -441,7 +441,7 @@ static bool piece_around(struct quarry_buddy *buddy, unsigned long page, struct 
  */
 static bool extend_back(struct quarry_buddy *buddy, struct page_range *block)
 {
-	unsigned int order = __ffs(block->start) + 1;
+	unsigned int order = __ffs(block->start | BIT(buddy->max_order)) + 1;
 
 	while (order--) {
 		unsigned long before = block->start - BIT(order);
