@@ -275,31 +275,18 @@ void __quarry_freemap_lower(const struct quarry_freemap *map, unsigned long inde
 }
 EXPORT_SYMBOL_GPL(__quarry_freemap_lower);
 
-/*
- * The lowest member of a class below a place, which has one. Every search ends
- * with level 0, where a node is one word; that step is written out.
- */
-static __always_inline unsigned long descend_low(const struct quarry_freemap *map,
-						 unsigned int level, unsigned long place,
-						 unsigned int class)
+static __always_inline unsigned long end_bit(unsigned long word, bool highest)
 {
-	unsigned long found;
-
-	if (!level)
-		return place;
-	while (--level) {
-		found = children(map, level, place, class);
-		if (unlikely(!found))
-			return NONE;
-		place = place << SHIFT | __ffs(found);
-	}
-	found = children(map, 0, place, class);
-	return likely(found) ? place << SHIFT | __ffs(found) : NONE;
+	return highest ? __fls(word) : __ffs(word);
 }
 
-static __always_inline unsigned long descend_high(const struct quarry_freemap *map,
-						  unsigned int level, unsigned long place,
-						  unsigned int class)
+/*
+ * The lowest or highest member of a class below a place, which has one. Every
+ * search ends with level 0, where a node is one word; that step is written out.
+ */
+static __always_inline unsigned long descend(const struct quarry_freemap *map,
+					     unsigned int level, unsigned long place,
+					     unsigned int class, bool highest)
 {
 	unsigned long found;
 
@@ -309,10 +296,10 @@ static __always_inline unsigned long descend_high(const struct quarry_freemap *m
 		found = children(map, level, place, class);
 		if (unlikely(!found))
 			return NONE;
-		place = place << SHIFT | __fls(found);
+		place = place << SHIFT | end_bit(found, highest);
 	}
 	found = children(map, 0, place, class);
-	return likely(found) ? place << SHIFT | __fls(found) : NONE;
+	return likely(found) ? place << SHIFT | end_bit(found, highest) : NONE;
 }
 
 /* Whether a search found an index of the map; damaged words may have misled it. */
@@ -339,7 +326,7 @@ static __always_inline unsigned long find_lowest(const struct quarry_freemap *ma
 		word += map->top_stride;
 		place += BITS_PER_LONG;
 	}
-	return descend_low(map, map->top, place + __ffs(*word), 0);
+	return descend(map, map->top, place + __ffs(*word), 0, false);
 }
 
 static __always_inline unsigned long find_highest(const struct quarry_freemap *map)
@@ -354,7 +341,7 @@ static __always_inline unsigned long find_highest(const struct quarry_freemap *m
 		word -= map->top_stride;
 		place -= BITS_PER_LONG;
 	} while (!*word);
-	return descend_high(map, map->top, place + __fls(*word), 0);
+	return descend(map, map->top, place + __fls(*word), 0, true);
 }
 
 /* quarry_freemap_pop_first() of a map that has members in the words. */
@@ -411,7 +398,7 @@ static unsigned long next_in_words(const struct quarry_freemap *map, unsigned lo
 
 		found &= ~0UL << (place & (BITS_PER_LONG - 1));
 		if (found)
-			return descend_low(map, level, node << SHIFT | __ffs(found), class);
+			return descend(map, level, node << SHIFT | __ffs(found), class, false);
 
 		place = node + 1;
 		if (level == map->top)
@@ -435,7 +422,7 @@ static unsigned long prev_in_words(const struct quarry_freemap *map, unsigned lo
 
 		found &= ~0UL >> (BITS_PER_LONG - 1 - (place & (BITS_PER_LONG - 1)));
 		if (found)
-			return descend_high(map, level, node << SHIFT | __fls(found), class);
+			return descend(map, level, node << SHIFT | __fls(found), class, true);
 
 		if (!node)
 			break;
