@@ -166,6 +166,7 @@ int quarry_buddy_init(struct quarry_buddy *buddy, const char *name,
 int quarry_buddy_init_chunk(struct quarry_buddy *buddy, const char *name, void *chunk,
 			    size_t total, size_t used, u64 page_size);
 void quarry_buddy_set_move(struct quarry_buddy *buddy, quarry_buddy_move_t move, void *ctx);
+void quarry_buddy_move_memory(void *ctx, u64 to, u64 from, u64 size);
 int quarry_buddy_fini(struct quarry_buddy *buddy, u64 *nr_used);
 
 int quarry_buddy_alloc(struct quarry_buddy *buddy, u64 size, unsigned int flags,

@@ -174,10 +174,23 @@ int quarry_buddy_init(struct quarry_buddy *buddy, const char *name,
 }
 EXPORT_SYMBOL_GPL(quarry_buddy_init);
 
-static void move_in_chunk(void *ctx, u64 to, u64 from, u64 size)
+/**
+ * quarry_buddy_move_memory() - move contents where addresses are pointers
+ * @ctx: not used
+ * @to: the new block's address
+ * @from: the old block's address; the two may overlap
+ * @size: bytes to copy
+ *
+ * What quarry_buddy_set_move() wants for memory that is mapped at the addresses
+ * of the region; a chunk has it from the start.
+ *
+ * Context: any. O(size).
+ */
+void quarry_buddy_move_memory(void *ctx, u64 to, u64 from, u64 size)
 {
 	memmove((void *)(unsigned long)to, (void *)(unsigned long)from, size);
 }
+EXPORT_SYMBOL_GPL(quarry_buddy_move_memory);
 
 /**
  * quarry_buddy_init_chunk() - make a buddy of mapped memory, metadata inside
@@ -222,7 +235,7 @@ int quarry_buddy_init_chunk(struct quarry_buddy *buddy, const char *name, void *
 
 	err = quarry_buddy_init(buddy, name, &region, page_size, (void *)meta, meta_size);
 	if (!err)
-		quarry_buddy_set_move(buddy, move_in_chunk, NULL);
+		quarry_buddy_set_move(buddy, quarry_buddy_move_memory, NULL);
 	return err;
 }
 EXPORT_SYMBOL_GPL(quarry_buddy_init_chunk);

@@ -28,11 +28,6 @@
 
 struct quarry_instance quarry_default_instance;
 
-static void move_block(void *ctx, u64 to, u64 from, u64 size)
-{
-	memmove((void *)(unsigned long)to, (void *)(unsigned long)from, size);
-}
-
 static int start_buddy(struct quarry_instance *instance)
 {
 	const struct quarry_reservation *got = &instance->reservation;
@@ -55,7 +50,7 @@ static int start_buddy(struct quarry_instance *instance)
 	err = quarry_buddy_init(&instance->buddy, "default", managed, PAGE_SIZE,
 				meta, meta_size);
 	if (!err)
-		quarry_buddy_set_move(&instance->buddy, move_block, NULL);
+		quarry_buddy_set_move(&instance->buddy, quarry_buddy_move_memory, NULL);
 	return err;
 }
 
