@@ -253,6 +253,7 @@ static struct patient *admit(struct kunit *test)
 	patient->region = (struct quarry_region) { BASE, PAGES(FEW) };
 	patient->meta_size = quarry_buddy_meta_size(&patient->region, PAGE);
 	patient->memory = qtest_memory(test, patient->meta_size + 2 * FENCE);
+	kunit_info(test, "may be warned that a buddy is out of service");
 	return patient;
 }
 
@@ -263,7 +264,6 @@ static void no_damaged_tag_leads_out_of_the_metadata(struct kunit *test)
 	unsigned int value, page, near;
 	u8 *tags = patient->memory + FENCE + patient->meta_size - FEW - 1;
 
-	kunit_info(test, "may be warned that a buddy is out of service");
 	for (value = 0; value < 256; value++)
 		for (page = 0; page <= FEW; page++)
 			for (near = 0; near < FEW; near += 1 + (near ^ page) % 3) {

@@ -52,14 +52,13 @@
  *
  * 6. Failure. A call that can't be right is refused and changes nothing but a
  *    counter. A free map and tags that contradict each other mean that the
- *    metadata was damaged: this WARNs once, and the buddy serves nothing more
+ *    metadata was damaged: this WARNs, and the buddy serves nothing more
  *    (-EIO), as whatever it gave might be in use.
  *
  * After D. E. Knuth, The Art of Computer Programming, vol. 1, 2.5, algorithms R
  * and S, with maps in place of lists.
  */
 #include <linux/align.h>
-#include <linux/bug.h>
 #include <linux/errno.h>
 #include <linux/export.h>
 #include <linux/instruction_pointer.h>
@@ -143,12 +142,13 @@ static noinline __cold int refuse_addr(struct quarry_buddy *buddy, enum reason r
 
 /* Take the buddy out of service: its metadata contradict each other. */
 static noinline __cold void broken(struct quarry_buddy *buddy, const char *what,
-				   unsigned long page, unsigned int order)
+				   unsigned long page)
 {
 	lockdep_assert_held(&buddy->lock);
 
-	WARN_ONCE(!buddy->broken, "quarry: buddy %s out of service: %s, page %lu, order %u\n",
-		  buddy->name, what, page - buddy->first, order);
+	if (!buddy->broken)
+		quarry_report_broken("buddy", buddy->name, what,
+				     page_addr(buddy, page) - buddy->region.base);
 	buddy->broken = true;
 	buddy->free_orders = 0;
 }
@@ -216,7 +216,7 @@ static bool remove_free(struct quarry_buddy *buddy, unsigned long page, unsigned
 	struct quarry_freemap *map = &buddy->free[order];
 
 	if (unlikely(!quarry_freemap_clear(map, page))) {
-		broken(buddy, "a free piece is not in its map", page, order);
+		broken(buddy, "a free piece is not in its map", page);
 		return false;
 	}
 	note_removed(buddy, map, tag_of(buddy, page), BIT(order));
@@ -290,7 +290,7 @@ static __always_inline void join(struct quarry_buddy *buddy, unsigned long page,
 		if (!is_free_piece(*tag, order))
 			break;
 		if (unlikely(!quarry_freemap_clear(map, other))) {
-			broken(buddy, "a free buddy is not in its map", other, order);
+			broken(buddy, "a free buddy is not in its map", other);
 			break;
 		}
 		note_removed(buddy, map, tag, size);
@@ -355,7 +355,7 @@ static noinline unsigned long release_pieces(struct quarry_buddy *buddy, unsigne
 		unsigned int order = tag_order(*tag);
 
 		if (unlikely(!is_piece_sane(buddy, page))) {
-			broken(buddy, "the tag of a later piece is damaged", page, order);
+			broken(buddy, "the tag of a later piece is damaged", page);
 			break;
 		}
 		*tag = inside_tag(*tag);
@@ -414,7 +414,7 @@ static inline void account_taken(struct quarry_buddy *buddy, unsigned long pages
 /* Always false, so that what found the damage can pass it on. */
 static bool damaged(struct quarry_buddy *buddy, unsigned long page)
 {
-	broken(buddy, "a tag can't be right", page, 0);
+	broken(buddy, "a tag can't be right", page);
 	return false;
 }
 
@@ -626,7 +626,7 @@ static __always_inline bool take_anywhere(struct quarry_buddy *buddy, const stru
 	spot->piece = want->topdown ? quarry_freemap_pop_last(map) : quarry_freemap_pop_first(map);
 	buddy->nr_steps++;
 	if (unlikely(spot->piece == QUARRY_FREEMAP_NONE)) {
-		broken(buddy, "a free map has lost its pieces", buddy->first, spot->order);
+		broken(buddy, "a free map has lost its pieces", buddy->first);
 		return false;
 	}
 

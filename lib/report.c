@@ -7,12 +7,16 @@
  */
 #define pr_fmt(fmt) "quarry: " fmt
 
+#include <linux/bug.h>
 #include <linux/printk.h>
 #include <linux/ratelimit.h>
 
 #include "report.h"
 
 static DEFINE_RATELIMIT_STATE(limit, DEFAULT_RATELIMIT_INTERVAL, DEFAULT_RATELIMIT_BURST);
+/* Of its own: a caller that goes mad must not hide that something broke. */
+static DEFINE_RATELIMIT_STATE(broken_limit, DEFAULT_RATELIMIT_INTERVAL,
+			      DEFAULT_RATELIMIT_BURST);
 
 /*
  * An address that the object manages is told as an offset, which says more and
@@ -42,6 +46,26 @@ void quarry_report_misuse(const struct quarry_misuse *misuse)
 	pr_warn("%s %s: %s: %s0x%llx, called by %pS\n", misuse->kind, misuse->name, misuse->what,
 		offset ? "+" : "", offset ? misuse->value - misuse->base : misuse->value,
 		(void *)misuse->caller);
+}
+
+/**
+ * quarry_report_broken() - WARN that an object serves no more
+ * @kind: kind of object
+ * @name: the object's name
+ * @what: the contradiction in its metadata, a constant string
+ * @offset: where that is, as an offset into what the object manages
+ *
+ * Called once for an object, when it takes itself out of service. At most ten in
+ * five seconds are told, whatever else is in the log.
+ *
+ * Context: any but NMI; the object's lock may be held.
+ */
+void quarry_report_broken(const char *kind, const char *name, const char *what, u64 offset)
+{
+	if (!__ratelimit(&broken_limit))
+		return;
+
+	WARN(1, "quarry: %s %s out of service: %s at +0x%llx\n", kind, name, what, offset);
 }
 
 /**

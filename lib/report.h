@@ -41,6 +41,7 @@ struct quarry_misuse {
 };
 
 void quarry_report_misuse(const struct quarry_misuse *misuse);
+void quarry_report_broken(const char *kind, const char *name, const char *what, u64 offset);
 void quarry_report_fault(const char *kind, const char *name, const struct quarry_fault *fault);
 
 #endif /* QUARRY_REPORT_H */
