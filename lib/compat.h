@@ -22,4 +22,18 @@
 #define ACR_FLAGS_NONE	MIGRATE_MOVABLE
 #endif
 
+/*
+ * Until 6.5, a local_t had no try_cmpxchg. The names are none that the macros below
+ * it use for theirs.
+ */
+#if LINUX_VERSION_CODE < KERNEL_VERSION(6, 5, 0)
+#define local_try_cmpxchg(local, old, new)					\
+({										\
+	long *quarry_old = (old), quarry_want = *quarry_old;			\
+										\
+	*quarry_old = local_cmpxchg(local, quarry_want, new);			\
+	*quarry_old == quarry_want;						\
+})
+#endif
+
 #endif /* QUARRY_COMPAT_H */
