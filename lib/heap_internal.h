@@ -1,0 +1,529 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * What the files of the heap share: the page map, references to pages, marks in
+ * free memory, and lists. lib/heap.c says what they mean.
+ */
+#ifndef QUARRY_HEAP_INTERNAL_H
+#define QUARRY_HEAP_INTERNAL_H
+
+#include <linux/align.h>
+#include <linux/bitops.h>
+#include <linux/compiler.h>
+#include <linux/lockdep.h>
+#include <linux/math.h>
+#include <linux/minmax.h>
+#include <linux/string.h>
+
+#include "heap.h"
+
+#define PAGE_BITS	QUARRY_HEAP_PAGE_BITS
+#define MAX_PAGES	((1UL << PAGE_BITS) - 1)
+
+#define MIN_PAGE_SHIFT	6
+#define MAX_PAGE_SHIFT	9
+
+/* No page of any extent; also what ends a list. */
+#define NO_REF		U32_MAX
+
+/* Sizes are those of classes from this on: class 0 would have blocks of 8 B. */
+#define FIRST_CLASS	1
+
+/*
+ * Kinds of pages. Those from 1 up to KIND_RUN start a bucket: of the class in the low
+ * bits, with KIND_SHORT if it is of one page.
+ */
+#define KIND_INSIDE	0x00
+#define KIND_CLASS	0x3f
+#define KIND_SHORT	0x40
+#define KIND_RUN	0x80
+#define KIND_EDGE	0x81
+#define KIND_PART	0x90	/* and how many pages behind the start of a bucket */
+#define KIND_FREE	0xc0
+#define KIND_FREE_END	0xc1
+
+/* A class has long buckets at once if they are at most this share of the heap, as a shift. */
+#define LONG_SHARE_SHIFT	9
+
+/* Long buckets have so many pages. With fewer, the map has no room for their links. */
+#define MIN_LONG_PAGES	4
+#define MAX_LONG_PAGES	16
+#define MIN_LONG_BLOCKS	8	/* if they are of at most two pages */
+#define MAX_LONG_BLOCKS	64
+#define MAX_SHORT_BLOCKS	32
+
+static_assert(QUARRY_HEAP_NR_CLASSES == KIND_CLASS + 1);
+static_assert(KIND_PART + MAX_LONG_PAGES <= KIND_FREE);
+static_assert(QUARRY_HEAP_NR_CLASSES <= BITS_PER_BYTE * sizeof_field(struct quarry_heap,
+								    long_classes));
+static_assert(QUARRY_HEAP_MAX_EXTENTS <= BIT(32 - PAGE_BITS));
+static_assert(QUARRY_HEAP_NR_BIN_WORDS < BITS_PER_LONG);
+
+/* What links a bucket with others of its list. */
+struct heap_links {
+	u32 next;
+	u32 prev;
+};
+
+/* What the highest free block of a short bucket begins with. */
+struct heap_node {
+	unsigned long mark;
+	struct heap_links links;
+};
+
+/*
+ * What a free run begins with. @check is the exclusive or of all else and of the run's
+ * address, so that what was written over is not taken for links.
+ */
+struct heap_run {
+	unsigned long mark;
+	struct quarry_heap_link link;
+	struct quarry_heap_link *prev;
+	u32 ref;
+};
+
+static_assert(sizeof(struct heap_run) <= 1 << MIN_PAGE_SHIFT);
+
+/* What lies in a block that waits to be freed. */
+struct heap_deferred {
+	struct llist_node node;
+	unsigned long mark;
+};
+
+static_assert(sizeof(struct heap_node) <= 16);
+static_assert(sizeof(struct heap_deferred) <= 16);
+
+/* A page of an extent. */
+struct heap_page {
+	struct quarry_heap_extent *extent;
+	u32 index;
+};
+
+/* A piece of an extent as the page map describes it. */
+struct heap_piece {
+	u32 start;
+	u32 nr_pages;
+	u8 kind;
+};
+
+static __always_inline bool is_bucket(u8 kind)
+{
+	return (s8)kind > 0;
+}
+
+static __always_inline bool is_short(u8 kind)
+{
+	return kind & KIND_SHORT;
+}
+
+static __always_inline unsigned int kind_class(u8 kind)
+{
+	return kind & KIND_CLASS;
+}
+
+/* A page of a long bucket other than the first. */
+static __always_inline bool is_part(u8 kind)
+{
+	return (kind & 0xf0) == KIND_PART;
+}
+
+static __always_inline bool is_free(u8 kind)
+{
+	return kind >= KIND_FREE;
+}
+
+static __always_inline u32 ref_of(const struct quarry_heap *heap,
+				  const struct quarry_heap_extent *extent, u32 page)
+{
+	return extent->ref | page;
+}
+
+static __always_inline struct quarry_heap_extent *ref_extent(struct quarry_heap *heap, u32 ref)
+{
+	return &heap->extents[ref >> PAGE_BITS];
+}
+
+static __always_inline u32 ref_page(u32 ref)
+{
+	return ref & MAX_PAGES;
+}
+
+static __always_inline unsigned long page_addr(const struct quarry_heap *heap,
+					       const struct quarry_heap_extent *extent, u32 page)
+{
+	return extent->base + ((unsigned long)page << heap->page_shift);
+}
+
+static inline size_t page_size(const struct quarry_heap *heap)
+{
+	return 1UL << heap->page_shift;
+}
+
+/*
+ * The bits of a bucket's free blocks; those that no block has are always set. Those of
+ * a long bucket are in the words of its first two pages. Of a short one only the lower
+ * half is its own.
+ */
+static __always_inline u64 get_bits(const u32 *words)
+{
+	return (u64)words[1] << 32 | words[0];
+}
+
+static __always_inline void set_bits(u32 *words, u64 bits)
+{
+	words[0] = bits;
+	words[1] = bits >> 32;
+}
+
+/* Pages that hold @size bytes; @size isn't 0. */
+static __always_inline unsigned long pages_for(const struct quarry_heap *heap, size_t size)
+{
+	return ((size - 1) >> heap->page_shift) + 1;
+}
+
+static __always_inline bool contains(const struct quarry_heap_extent *extent, unsigned long addr)
+{
+	return addr - extent->base < extent->size;
+}
+
+/* The class of a size from 1 on: that of the smallest blocks that hold it, if any. */
+static __always_inline unsigned int class_of(size_t size)
+{
+	size_t last = (size - 1) | 8;
+	unsigned int shift = __fls(last | 64) - 3;
+
+	return (shift - 3) * 8 + (last >> shift);
+}
+
+/* The bytes in a block of a class. */
+static inline u32 class_size(unsigned int class)
+{
+	unsigned int shift = class < 16 ? 3 : class / 8 + 2;
+
+	return (class - (shift - 3) * 8 + 1) << shift;
+}
+
+/* ---- Marks in free memory ---- */
+
+/* What a block begins with after it was freed. */
+static __always_inline unsigned long free_mark(const struct quarry_heap *heap, unsigned long addr)
+{
+	return addr ^ heap->secret;
+}
+
+/* What a block has in it while it waits to be freed. */
+static inline unsigned long deferred_mark(const struct quarry_heap *heap, unsigned long addr)
+{
+	return ~free_mark(heap, addr);
+}
+
+static __always_inline void set_free_mark(const struct quarry_heap *heap, unsigned long addr)
+{
+	((struct heap_node *)addr)->mark = free_mark(heap, addr);
+}
+
+static inline bool has_free_mark(const struct quarry_heap *heap, unsigned long addr)
+{
+	return ((const struct heap_node *)addr)->mark == free_mark(heap, addr);
+}
+
+static inline bool has_deferred_mark(const struct quarry_heap *heap, unsigned long addr)
+{
+	return READ_ONCE(((const struct heap_deferred *)addr)->mark) == deferred_mark(heap, addr);
+}
+
+/* ---- Lists ---- */
+
+/* The links of what a reference leads to; NULL if it leads to nothing of this kind. */
+typedef struct heap_links *(*heap_links_of_t)(struct quarry_heap *heap, u32 ref, u8 kind);
+
+/*
+ * Take something out of a list. No link is believed before what it leads to was
+ * seen to be of the right kind and to link back; false if it doesn't.
+ */
+static __always_inline bool unlink_ref(struct quarry_heap *heap, u32 *head, u32 ref,
+				       const struct heap_links *links, u8 kind,
+				       heap_links_of_t links_of)
+{
+	u32 next_ref = links->next, prev_ref = links->prev;
+	struct heap_links *next = NULL, *prev;
+
+	if (unlikely((*head == ref) != (prev_ref == NO_REF) || next_ref == ref))
+		return false;
+	if (next_ref != NO_REF) {
+		next = links_of(heap, next_ref, kind);
+		if (unlikely(!next || next->prev != ref))
+			return false;
+	}
+	if (prev_ref != NO_REF) {
+		prev = links_of(heap, prev_ref, kind);
+		if (unlikely(!prev || prev->next != ref))
+			return false;
+		prev->next = next_ref;
+	} else {
+		*head = next_ref;
+	}
+	if (next)
+		next->prev = prev_ref;
+	return true;
+}
+
+/* Put something in front of a list; false if its first isn't of this kind any more. */
+static __always_inline bool push_ref(struct quarry_heap *heap, u32 *head, u32 ref,
+				     struct heap_links *links, u8 kind, heap_links_of_t links_of)
+{
+	u32 next_ref = *head;
+	struct heap_links *next;
+
+	if (next_ref != NO_REF) {
+		next = links_of(heap, next_ref, kind);
+		if (unlikely(!next))
+			return false;
+		next->prev = ref;
+	}
+	links->next = next_ref;
+	links->prev = NO_REF;
+	*head = ref;
+	return true;
+}
+
+/* ---- Long buckets ---- */
+
+/* The links of a long bucket, whose bits are at @bits. */
+static __always_inline struct heap_links *long_links(u32 *bits)
+{
+	return (struct heap_links *)(bits + 2);
+}
+
+/* Put a long bucket in front of its list. */
+static __always_inline void push_long(struct quarry_heap *heap, struct quarry_heap_class *class,
+				      u32 ref, u32 *bits, unsigned long first)
+{
+	u32 next = class->long_list;
+
+	if (likely(next != NO_REF))
+		long_links(class->bits)->prev = ref;
+	else
+		heap->long_classes |= BIT_ULL(class - heap->classes);
+	long_links(bits)->next = next;
+	long_links(bits)->prev = NO_REF;
+	class->long_list = ref;
+	class->bits = bits;
+	class->first = first;
+}
+
+static __always_inline void account_taken(struct quarry_heap *heap, size_t size)
+{
+	unsigned long used = heap->used + size;
+
+	heap->used = used;
+	if (unlikely(heap->peak < used))
+		heap->peak = used;
+	heap->nr_allocs++;
+}
+
+void __quarry_heap_pop_long(struct quarry_heap *heap, struct quarry_heap_class *class);
+
+/* The lowest free block of the first long bucket with one, of a class that has some. */
+static __always_inline void *take_long(struct quarry_heap *heap, struct quarry_heap_class *class)
+{
+	u64 bits = get_bits(class->bits);
+	unsigned long block = class->first + __ffs64(bits) * class->size;
+
+	bits &= bits - 1;
+	set_bits(class->bits, bits);
+	class->nr_used++;
+	account_taken(heap, class->size);
+	if (!(bits & class->long_valid))
+		__quarry_heap_pop_long(heap, class);
+	return (void *)block;
+}
+
+/* ---- Finding blocks ---- */
+
+/* Where a block in use was found: the first of its pages, and its place in a bucket. */
+struct heap_spot {
+	struct quarry_heap_class *class;	/* NULL for a run. */
+	u32 page;
+	u32 index;
+	u64 bits;
+	bool is_short;
+};
+
+/*
+ * Whether a block in use starts at an address of an extent. Of one that does, what
+ * this reads doesn't change until it is freed, so that it can be asked without
+ * the lock; the answer for any other address is of that moment.
+ *
+ * The reciprocal is 2^32 / size, rounded up. So the upper half of the product is the
+ * number of the block that the address lies in; and, as that number times the error is
+ * less than a reciprocal, the lower half is less than one just for its first byte.
+ */
+static __always_inline bool find_start(struct quarry_heap *heap,
+				       const struct quarry_heap_extent *extent,
+				       unsigned long addr, struct heap_spot *spot)
+{
+	unsigned long within = addr - extent->base;
+	u32 page = within >> heap->page_shift;
+	u8 kind = READ_ONCE(extent->kinds[page]);
+	struct quarry_heap_class *class;
+	u64 product;
+
+	if (is_part(kind)) {
+		kind -= KIND_PART;
+		if (unlikely(kind > page))
+			return false;
+		page -= kind;
+		kind = READ_ONCE(extent->kinds[page]);
+	}
+	spot->page = page;
+	spot->class = NULL;
+	within -= (unsigned long)page << heap->page_shift;
+	if (unlikely(!is_bucket(kind)))
+		return kind == KIND_RUN && !within;
+
+	class = &heap->classes[kind_class(kind)];
+	/* One pointer, and not an index that is made one again for each member. */
+	OPTIMIZER_HIDE_VAR(class);
+	spot->class = class;
+	spot->is_short = is_short(kind);
+	product = (u64)(u32)within * class->reciprocal;
+	if (unlikely((u32)product >= class->reciprocal))
+		return false;
+	spot->index = product >> 32;
+	spot->bits = data_race(get_bits(&extent->words[page]));
+	return likely(!(spot->bits >> spot->index & 1));
+}
+
+/* How many pages a piece has that starts at a page. */
+static inline u32 piece_pages(const struct quarry_heap *heap,
+			      const struct quarry_heap_extent *extent, u32 page)
+{
+	u8 kind = extent->kinds[page];
+
+	if (!is_bucket(kind))
+		return extent->words[page];
+	return is_short(kind) ? 1 : heap->classes[kind_class(kind)].long_pages;
+}
+
+/* The real size of a block that find_start() found. */
+static inline size_t spot_size(const struct quarry_heap *heap,
+			       const struct quarry_heap_extent *extent,
+			       const struct heap_spot *spot)
+{
+	if (spot->class)
+		return spot->class->size;
+	return (size_t)extent->words[spot->page] << heap->page_shift;
+}
+
+struct quarry_heap_extent *__quarry_heap_extent(struct quarry_heap *heap, unsigned long addr);
+
+static __always_inline struct quarry_heap_extent *extent_at(struct quarry_heap *heap,
+							    unsigned long addr)
+{
+	if (likely(contains(heap->last, addr)))
+		return heap->last;
+	return __quarry_heap_extent(heap, addr);
+}
+
+/* ---- Saying no, and freeing ---- */
+
+/* What became of an address that was to be freed. */
+enum heap_verdict {
+	RELEASED,
+	OUT_OF_SERVICE,
+	NOT_MANAGED,
+	NOT_A_START,
+	NEVER_GIVEN,
+	FREE_ALREADY,
+	QUEUED_ALREADY,
+};
+
+/* Reasons why a free is followed by more work, after the lock was dropped. */
+#define TODO_SERVE	BIT(0)	/* someone waits for memory */
+#define TODO_GIVE	BIT(1)	/* more fetched extents are empty than are kept */
+
+void __quarry_heap_todo(struct quarry_heap *heap);
+
+/* Drop the lock after memory may have become free, and do what follows from that. */
+static __always_inline void unlock_freed(struct quarry_heap *heap, unsigned long irq)
+{
+	unsigned int todo = heap->todo;
+
+	raw_spin_unlock_irqrestore(&heap->lock, irq);
+	if (unlikely(todo))
+		__quarry_heap_todo(heap);
+}
+
+/* ---- heap_pages.c: all expect the lock ---- */
+
+u32 __quarry_heap_take_pages(struct quarry_heap *heap, unsigned long nr);
+u32 __quarry_heap_take_aligned(struct quarry_heap *heap, unsigned long nr, size_t align);
+bool __quarry_heap_take_behind(struct quarry_heap *heap, struct quarry_heap_extent *extent,
+			       u32 page, u32 nr);
+void __quarry_heap_give_pages(struct quarry_heap *heap, struct quarry_heap_extent *extent,
+			      u32 page, u32 nr);
+u32 __quarry_heap_largest_run(struct quarry_heap *heap);
+unsigned int __quarry_heap_bin_of(unsigned long nr);
+bool __quarry_heap_is_run(struct quarry_heap *heap, const struct heap_run *run,
+			  const struct quarry_heap_link *prev);
+void __quarry_heap_broken(struct quarry_heap *heap, const char *what, u32 ref);
+
+/* ---- heap_bucket.c: all but the last expect the lock ---- */
+
+void *__quarry_heap_take_slow(struct quarry_heap *heap, size_t size, size_t align,
+			      struct quarry_heap_class *class);
+void *__quarry_heap_take_run(struct quarry_heap *heap, unsigned long nr, size_t align);
+void __quarry_heap_mark_inside(struct quarry_heap_extent *extent, u32 page, u32 nr);
+void __quarry_heap_release_long(struct quarry_heap *heap, struct quarry_heap_extent *extent,
+				u32 page, struct quarry_heap_class *class, bool listed);
+void __quarry_heap_release_short(struct quarry_heap *heap, struct quarry_heap_extent *extent,
+				 u32 page, struct quarry_heap_class *class, unsigned int index);
+void __quarry_heap_release_run(struct quarry_heap *heap, struct quarry_heap_extent *extent,
+			       u32 page);
+struct heap_links *__quarry_heap_bucket_links(struct quarry_heap *heap, u32 ref, u8 kind);
+
+/* ---- heap.c ---- */
+
+void *__quarry_heap_alloc(struct quarry_heap *heap, size_t size);
+void *__quarry_heap_try_alloc(struct quarry_heap *heap, size_t size);
+int __quarry_heap_refuse(struct quarry_heap *heap, int err, const char *what, u64 value,
+			 unsigned long caller);
+int __quarry_heap_refuse_addr(struct quarry_heap *heap, enum heap_verdict verdict,
+			      unsigned long addr, unsigned long caller);
+enum heap_verdict __quarry_heap_why_not(const struct quarry_heap *heap,
+					const struct quarry_heap_extent *extent,
+					unsigned long addr);
+bool __quarry_heap_release(struct quarry_heap *heap, struct quarry_heap_extent *extent,
+			   unsigned long addr, const struct heap_spot *spot);
+
+/* ---- heap_lookup.c ---- */
+
+bool __quarry_heap_piece(const struct quarry_heap *heap, const struct quarry_heap_extent *extent,
+			 u32 page, struct heap_piece *piece);
+
+/* ---- heap_deferred.c ---- */
+
+bool __quarry_heap_reap_one(struct quarry_heap *heap);
+unsigned long __quarry_heap_reap(struct quarry_heap *heap);
+
+/* ---- heap_stats.c ---- */
+
+u64 __quarry_heap_nr_used(const struct quarry_heap *heap);
+unsigned long __quarry_heap_largest(struct quarry_heap *heap);
+
+/* ---- heap_extent.c ---- */
+
+int __quarry_heap_add_extent(struct quarry_heap *heap, void *memory, size_t size);
+void __quarry_heap_publish(struct quarry_heap *heap, struct quarry_heap_extent *extent);
+bool __quarry_heap_remove_first(struct quarry_heap *heap, struct quarry_heap_extent_stats *extent);
+unsigned int __quarry_heap_page_shift(size_t page_size);
+struct quarry_heap_extent *__quarry_heap_fetch(struct quarry_heap *heap, size_t size,
+					       size_t align);
+void __quarry_heap_give_empty(struct quarry_heap *heap);
+
+/* ---- heap_wait.c ---- */
+
+void __quarry_heap_serve(struct quarry_heap *heap);
+void __quarry_heap_dismiss(struct quarry_heap *heap);
+
+#endif /* QUARRY_HEAP_INTERNAL_H */
