@@ -1,0 +1,890 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Vmem: arenas of segments of addresses that mean anything, in bounded time.
+ *
+ * 1. Terms. An arena has spans, ranges of addresses that were added or imported,
+ *    and cuts them in segments, which are in use or free. All addresses and sizes
+ *    are multiples of the quantum, a power of two. What lies at an address is
+ *    never touched: it may be memory, or interrupt numbers. Addresses are 64 bits
+ *    wide on every machine, and a span may end with the last of them; so ends are
+ *    compared by the last address, never by the one behind it. A border is an end of
+ *    a span with nothing to merge with behind it. A class is the set of the free
+ *    segments of one size, or of sizes close together.
+ *
+ * 2. Structure. Each segment has a boundary tag of 64 bytes:
+ *
+ *          start, size
+ *          prev, next          neighbours in address, NULL at a border
+ *          link                next in a bucket of the table; next free tag
+ *          child[2], mask,     place in the trie of the class, while it is free
+ *          own, bit
+ *          state               free, in use by alloc, or by xalloc
+ *
+ *    There are two indexes (lib/vmem_index.c): a table that finds the segment that
+ *    holds an address, and for each class a trie of its segments by address, with
+ *    a bit mask of the classes that have any. Spans are in a tree of their own
+ *    (lib/vmem_span.c). Neighbours are never both free.
+ *
+ * 3. Algorithm. First fit is instant fit: it takes any segment of the first class
+ *    that has one and all of whose segments are large enough. For sizes up to 128
+ *    quanta the first class asked is that of the size itself, and it is mostly
+ *    there that something is found, so that nothing must be split. Only if no such
+ *    class has one is the class of the size searched, as best fit does. What all
+ *    other requests get is told in lib/vmem_find.c. What is too much of a segment
+ *    is split off before and behind; the larger part keeps the tag, as it is most
+ *    likely to keep its place in the table. Freeing finds the tag by address and
+ *    size in the table, and merges it with its neighbours.
+ *
+ *    What finds no room tries, in turn, to import a span, to drain the quantum
+ *    caches and call the reclaim function and to begin again, and then fails or waits
+ *    (lib/vmem_wait.c). A span that is imported is added and allocated from under one
+ *    lock, and one that is wholly free again goes back.
+ *
+ * 4. Bounds. L is the depth of a trie: at most 65, about log2 of the segments of
+ *    one class. First fit and free are O(L), plus a chain of the table, which has
+ *    one segment on average. Other searches have the bounds of lib/vmem_find.c.
+ *    Nothing but init, fini and verify depends on the number of segments. Each
+ *    insertion into or removal from the table moves at most one chain. An operation
+ *    takes at most QUARRY_VMEM_TAGS_MAX tags, and a free none.
+ *
+ * 5. Locking. One raw spinlock guards all but what init sets. It is taken with
+ *    interrupts saved, for one search and a few changes at most. Imports, releases,
+ *    reclaim, quantum caches and the backend are called with no lock held. Waking one
+ *    who waits takes the raw lock of a completion inside of it; nothing else is.
+ *
+ * 6. Failure. A call that can't be right is refused and changes nothing but a
+ *    counter. Metadata that contradict each other make the kernel WARN once, and
+ *    the arena serves nothing more (-EIO).
+ *
+ * After J. Bonwick and J. Adams, "Magazines and Vmem: Extending the Slab Allocator
+ * to Many CPUs and Arbitrary Resources", USENIX 2001.
+ */
+#include <linux/align.h>
+#include <linux/errno.h>
+#include <linux/export.h>
+#include <linux/instruction_pointer.h>
+#include <linux/kernel.h>
+#include <linux/lockdep.h>
+#include <linux/log2.h>
+#include <linux/sched.h>
+
+#include "vmem_qcache.h"
+#include "vmem_table.h"
+
+/* ---- Saying no ---- */
+
+/* What the log takes for the arena's own addresses: from its first span to its last. */
+static void describe_range(struct quarry_vmem *vmem, struct quarry_misuse *misuse)
+{
+	struct span *first = rb_entry_safe(rb_first(&vmem->spans), struct span, node);
+	struct span *last = rb_entry_safe(rb_last(&vmem->spans), struct span, node);
+
+	if (!first)
+		return;
+	misuse->base = first->start;
+	misuse->size = span_last(last) - first->start + 1 ?: U64_MAX;
+}
+
+/* Count and log a call that can't be right; @err is passed through. */
+noinline __cold int __quarry_vmem_refuse(struct quarry_vmem *vmem, int err, const char *what,
+					 u64 value, unsigned long caller)
+{
+	struct quarry_misuse misuse = {
+		.kind = "vmem",
+		.name = vmem->name,
+		.what = what,
+		.value = value,
+		.caller = caller,
+	};
+	unsigned long irq;
+
+	raw_spin_lock_irqsave(&vmem->lock, irq);
+	vmem->nr_misuses++;
+	describe_range(vmem, &misuse);
+	raw_spin_unlock_irqrestore(&vmem->lock, irq);
+
+	quarry_report_misuse(&misuse);
+	return err;
+}
+
+static __always_inline const char *check_flags(unsigned int flags)
+{
+	if (flags & ~QUARRY_VMEM_FLAGS)
+		return "unknown flags";
+	if (!is_power_of_2(flags & QUARRY_VMEM_STRATEGIES))
+		return "not exactly one strategy";
+	if (flags & QUARRY_VMEM_WAIT && flags & QUARRY_VMEM_NOWAIT)
+		return "both to wait and not to";
+	return NULL;
+}
+
+/* What is wrong with alignment, phase and boundary; NULL if nothing is. */
+static __always_inline const char *
+check_places(const struct quarry_vmem *vmem, const struct quarry_vmem_request *request, u64 size)
+{
+	u64 phase = request->phase;
+
+	if (request->align & (request->align - 1))
+		return "alignment is no power of two";
+	if (phase && phase >= request->align)
+		return "phase is not below the alignment";
+	if (!is_aligned_to_quantum(vmem, phase))
+		return "phase is no multiple of the quantum";
+	if (request->nocross & (request->nocross - 1))
+		return "boundary is no power of two";
+	if (!request->nocross)
+		return NULL;
+	if (request->nocross < size)
+		return "boundary is below the size";
+	if ((phase & (request->nocross - 1)) > request->nocross - size)
+		return "alignment and boundary exclude each other";
+	return NULL;
+}
+
+/* What a request asks for; returns what is wrong with it, or NULL. */
+static __always_inline const char *
+understand(const struct quarry_vmem *vmem, const struct quarry_vmem_request *request,
+	   struct want *want)
+{
+	u64 size = round_size(vmem, request->size);
+	const char *what;
+
+	if (!size)
+		return request->size ? "size overflows" : "size is zero";
+	what = check_flags(request->flags) ?: check_places(vmem, request, size);
+	if (what)
+		return what;
+	if (request->min > request->max)
+		return "window is empty";
+
+	*want = (struct want) {
+		.size = size,
+		.align = max(request->align, quantum(vmem)),
+		.phase = request->phase,
+		.nocross = request->nocross,
+		.min = request->min,
+		.max = request->max,
+		.strategy = request->flags & QUARRY_VMEM_STRATEGIES,
+	};
+	want->residues = U64_MAX;
+	if (want->align > quantum(vmem) || want->nocross)
+		want->residues = __quarry_vmem_residues(vmem, want);
+	return NULL;
+}
+
+/* ---- Segments ---- */
+
+/*
+ * Split the first @size off a segment that is in no class; returns that part. The
+ * rest keeps the tag.
+ */
+static __always_inline struct quarry_vmem_tag *
+split(struct quarry_vmem *vmem, struct quarry_vmem_tag *rest, u64 size)
+{
+	struct quarry_vmem_tag *part = get_tag(vmem), *prev = rest->prev;
+
+	part->start = rest->start;
+	part->size = size;
+	part->prev = prev;
+	part->next = rest;
+	if (prev)
+		prev->next = part;
+	rest->prev = part;
+	rest->start += size;
+	rest->size -= size;
+	return part;
+}
+
+/* Let a segment that is in no index take in the one behind it, likewise. */
+static inline void merge(struct quarry_vmem *vmem, struct quarry_vmem_tag *tag,
+			 struct quarry_vmem_tag *next)
+{
+	struct quarry_vmem_tag *behind = next->next;
+
+	tag->size += next->size;
+	tag->next = behind;
+	if (behind)
+		behind->prev = tag;
+	if (unlikely(vmem->near_cursor == next))
+		vmem->near_cursor = tag;
+	put_tag(vmem, next);
+}
+
+/* Make a segment free that is in no index, and one with its free neighbours; returns that. */
+static __always_inline struct quarry_vmem_tag *settle(struct quarry_vmem *vmem,
+						      struct quarry_vmem_tag *tag)
+{
+	struct quarry_vmem_tag *next = tag->next, *prev = tag->prev;
+
+	if (next && next->state == QUARRY_VMEM_FREE) {
+		__quarry_vmem_free_remove(vmem, next);
+		merge(vmem, tag, next);
+	}
+	if (prev && prev->state == QUARRY_VMEM_FREE) {
+		__quarry_vmem_free_remove(vmem, prev);
+		merge(vmem, prev, tag);
+		tag = prev;
+	}
+	__quarry_vmem_free_insert(vmem, tag);
+	return tag;
+}
+
+struct quarry_vmem_tag *__quarry_vmem_settle(struct quarry_vmem *vmem,
+					     struct quarry_vmem_tag *tag)
+{
+	return settle(vmem, tag);
+}
+
+/*
+ * Cut a range out of a free segment that holds it: what is too much stays free, and
+ * the segment of the range is returned, in no index. There are tags enough.
+ */
+static __always_inline struct quarry_vmem_tag *
+carve(struct quarry_vmem *vmem, struct quarry_vmem_tag *tag, u64 start, u64 size)
+{
+	__quarry_vmem_free_remove(vmem, tag);
+	if (start != tag->start)
+		__quarry_vmem_free_insert(vmem, split(vmem, tag, start - tag->start));
+	if (size != tag->size) {
+		struct quarry_vmem_tag *part = split(vmem, tag, size);
+
+		__quarry_vmem_free_insert(vmem, tag);
+		return part;
+	}
+	return tag;
+}
+
+struct quarry_vmem_tag *__quarry_vmem_carve(struct quarry_vmem *vmem,
+					    struct quarry_vmem_tag *tag, u64 start, u64 size)
+{
+	return carve(vmem, tag, start, size);
+}
+
+/* Put a segment that is in no index in use. */
+static __always_inline void mark_used(struct quarry_vmem *vmem, struct quarry_vmem_tag *tag,
+				      enum quarry_vmem_state state)
+{
+	tag->state = state;
+	__quarry_vmem_table_insert(vmem, tag);
+	vmem->used += tag->size;
+	if (vmem->peak < vmem->used)
+		vmem->peak = vmem->used;
+}
+
+/* ---- Allocation ---- */
+
+/* Find and take what is wanted. Return: 0; -ENOSPC; -ENOMEM for no tags; -EIO. */
+static __always_inline int take(struct quarry_vmem *vmem, struct want *want, u64 *addr)
+{
+	struct quarry_vmem_tag *tag;
+	struct spot spot = {};
+
+	lockdep_assert_held(&vmem->lock);
+
+	if (vmem->broken)
+		return -EIO;
+	if (!__quarry_vmem_search(vmem, want, &spot))
+		return -ENOSPC;
+	if (__quarry_vmem_tags_for(spot.tag, spot.start, want->size) > vmem->nr_free_tags)
+		return -ENOMEM;
+
+	tag = carve(vmem, spot.tag, spot.start, want->size);
+	mark_used(vmem, tag, want->state);
+	if (want->strategy == QUARRY_VMEM_NEXTFIT) {
+		vmem->cursor = last_of(tag) + 1;
+		vmem->near_cursor = tag;
+	}
+	*addr = spot.start;
+	return 0;
+}
+
+int __quarry_vmem_take(struct quarry_vmem *vmem, struct want *want, u64 *addr)
+{
+	return take(vmem, want, addr);
+}
+
+static noinline int take_locked(struct quarry_vmem *vmem, struct want *want, u64 *addr)
+{
+	unsigned long irq;
+	bool tend;
+	int err;
+
+	do {
+		raw_spin_lock_irqsave(&vmem->lock, irq);
+		err = take(vmem, want, addr);
+		tend = vmem->nr_free_tags < vmem->tag_reserve;
+		raw_spin_unlock_irqrestore(&vmem->lock, irq);
+	} while (unlikely(tend) && __quarry_vmem_tend(vmem) && err == -ENOMEM);
+	return err;
+}
+
+/* Take what is wanted, or fetch a span or tags for it. No lock is held. */
+int __quarry_vmem_fetch(struct quarry_vmem *vmem, struct want *want, u64 *addr)
+{
+	int err = take_locked(vmem, want, addr);
+
+	return err == -ENOSPC ? __quarry_vmem_import(vmem, want, addr) : err;
+}
+
+/* Ask those who hold what they could spare; false if there are none. */
+static bool reclaim(struct quarry_vmem *vmem)
+{
+	unsigned long irq;
+
+	if (!vmem->reclaim && !vmem->qcache)
+		return false;
+
+	raw_spin_lock_irqsave(&vmem->lock, irq);
+	vmem->nr_reclaims += !!vmem->reclaim;
+	raw_spin_unlock_irqrestore(&vmem->lock, irq);
+
+	__quarry_vmem_reclaim_qcache(vmem);
+	if (vmem->reclaim)
+		vmem->reclaim(vmem->reclaim_arg);
+	return true;
+}
+
+static int count_failure(struct quarry_vmem *vmem, int err)
+{
+	unsigned long irq;
+
+	raw_spin_lock_irqsave(&vmem->lock, irq);
+	vmem->nr_failures++;
+	raw_spin_unlock_irqrestore(&vmem->lock, irq);
+	return err;
+}
+
+/*
+ * Get what is wanted with all that can be done for it, after a first attempt that gave
+ * @err. No lock is held.
+ */
+static noinline int obtain(struct quarry_vmem *vmem, struct want *want, unsigned int flags,
+			   unsigned long timeout, u64 *addr, int err)
+{
+	bool waits = flags & QUARRY_VMEM_WAIT;
+	u64 found = 0;
+
+	if (waits)
+		might_sleep();
+	if (!waits || !READ_ONCE(vmem->nr_waiters)) {
+		if (err == -ENOMEM)
+			err = take_locked(vmem, want, &found);
+		if (err == -ENOSPC)
+			err = __quarry_vmem_import(vmem, want, &found);
+		if (err == -ENOSPC && reclaim(vmem))
+			err = __quarry_vmem_fetch(vmem, want, &found);
+	}
+	if (waits && (err == -ENOSPC || err == -ENOMEM))
+		err = __quarry_vmem_wait(vmem, want, timeout ?: MAX_SCHEDULE_TIMEOUT, &found);
+	if (err)
+		return count_failure(vmem, err);
+	if (addr)
+		*addr = found;
+	return 0;
+}
+
+/* Take what is wanted if it is there; who waits lets those before him go first. */
+static __always_inline int obtain_quickly(struct quarry_vmem *vmem, struct want *want,
+					  unsigned int flags, unsigned long timeout, u64 *addr)
+{
+	int err = -ENOSPC;
+	u64 found = 0;
+
+	if (likely(!(flags & QUARRY_VMEM_WAIT) || !READ_ONCE(vmem->nr_waiters)))
+		err = take_locked(vmem, want, &found);
+	if (unlikely(err))
+		return obtain(vmem, want, flags, timeout, addr, err);
+	if (addr)
+		*addr = found;
+	return 0;
+}
+
+/* What a request without constraints asks for. */
+static __always_inline struct want plain_want(const struct quarry_vmem *vmem, u64 size,
+					      unsigned int strategy)
+{
+	return (struct want) {
+		.size = size,
+		.align = quantum(vmem),
+		.max = U64_MAX,
+		.strategy = strategy,
+		.state = QUARRY_VMEM_USED,
+		.residues = U64_MAX,
+	};
+}
+
+struct want __quarry_vmem_plain_want(const struct quarry_vmem *vmem, u64 size,
+				     unsigned int strategy)
+{
+	return plain_want(vmem, size, strategy);
+}
+
+/* All allocations without constraints but those that first fit serves at once. */
+static noinline int alloc_otherwise(struct quarry_vmem *vmem, u64 size, unsigned int flags,
+				    unsigned long timeout, u64 *addr, unsigned long caller)
+{
+	u64 rounded = round_size(vmem, size);
+	const char *what = check_flags(flags);
+	struct want want;
+
+	if (unlikely(what))
+		return __quarry_vmem_refuse(vmem, -EINVAL, what, flags, caller);
+	if (unlikely(!rounded))
+		return __quarry_vmem_refuse(vmem, -EINVAL,
+					    size ? "size overflows" : "size is zero", size,
+					    caller);
+	want = plain_want(vmem, rounded, flags & QUARRY_VMEM_STRATEGIES);
+	return obtain_quickly(vmem, &want, flags, timeout, addr);
+}
+
+/*
+ * Any segment of the first class of which all are large enough: the topmost, which
+ * is the cheapest to take out. Best fit takes the lowest, and only of a class of
+ * one size.
+ */
+static __always_inline struct quarry_vmem_tag *pick(const struct quarry_vmem *vmem, u64 size,
+						    unsigned int flags)
+{
+	u64 quanta = size >> vmem->quantum_shift;
+	unsigned int class = class_of(quanta);
+
+	class = class_from(vmem, class + (quanta > QUARRY_VMEM_NR_EXACT));
+	if (likely(flags & QUARRY_VMEM_FIRSTFIT))
+		return likely(class < QUARRY_VMEM_NR_CLASSES) ? vmem->roots[class] : NULL;
+	return class < QUARRY_VMEM_NR_EXACT ? __quarry_vmem_lowest(vmem->roots[class]) : NULL;
+}
+
+/* Flags with which a quantum cache may serve; alloc_otherwise() tells if they are wrong. */
+#define CACHEABLE	(QUARRY_VMEM_FIRSTFIT | QUARRY_VMEM_NOWAIT)
+
+static noinline int alloc_cached(struct quarry_vmem *vmem, u64 size, unsigned int flags,
+				 u64 *addr, unsigned long caller)
+{
+	if (likely(flags & QUARRY_VMEM_FIRSTFIT && __quarry_vmem_get_cached(vmem, size, addr)))
+		return 0;
+	return alloc_otherwise(vmem, size, flags, 0, addr, caller);
+}
+
+static inline bool is_quick(unsigned int flags)
+{
+	flags &= ~QUARRY_VMEM_NOWAIT;
+	return flags == QUARRY_VMEM_FIRSTFIT || flags == QUARRY_VMEM_BESTFIT;
+}
+
+/**
+ * quarry_vmem_alloc() - allocate a segment
+ * @vmem: the arena
+ * @size: wanted; rounded up to the quantum
+ * @flags: enum quarry_vmem_flags
+ * @addr: set to its first address; may be NULL, and then a walk tells
+ *
+ * If nothing that fits is free, it is imported; failing that, quantum caches are
+ * drained and the reclaim function is called, and all is tried once more. With
+ * QUARRY_VMEM_WAIT it sleeps then, until there is room or it is killed.
+ *
+ * Context: any but NMI; with QUARRY_VMEM_WAIT, a task that may sleep. O(1) but for
+ * the levels of one trie with first fit; as lib/vmem_find.c tells with others; and the
+ * time of what is called.
+ * Return: 0; -EINVAL if @size is 0 or can't be rounded up, or @flags aren't exactly one
+ * strategy and at most one of the others; -ENOSPC if there is no room; -ENOMEM if
+ * there are no tags; -EINTR if killed; -EIO if out of service.
+ */
+int quarry_vmem_alloc(struct quarry_vmem *vmem, u64 size, unsigned int flags, u64 *addr)
+{
+	u64 rounded = round_size(vmem, size), start;
+	struct quarry_vmem_tag *tag;
+	unsigned long irq;
+
+	if (rounded - 1 < vmem->qcache_size && !(flags & ~CACHEABLE))
+		return alloc_cached(vmem, rounded, flags, addr, _RET_IP_);
+	if (unlikely(!is_quick(flags) || !rounded))
+		return alloc_otherwise(vmem, size, flags, 0, addr, _RET_IP_);
+
+	raw_spin_lock_irqsave(&vmem->lock, irq);
+	tag = pick(vmem, rounded, flags);
+	if (unlikely(!tag || vmem->nr_free_tags < vmem->tag_reserve)) {
+		raw_spin_unlock_irqrestore(&vmem->lock, irq);
+		return alloc_otherwise(vmem, size, flags, 0, addr, _RET_IP_);
+	}
+	start = tag->start;
+	__quarry_vmem_free_remove(vmem, tag);
+	if (tag->size != rounded) {
+		struct quarry_vmem_tag *rest = tag;
+
+		tag = split(vmem, rest, rounded);
+		__quarry_vmem_free_insert(vmem, rest);
+	}
+	mark_used(vmem, tag, QUARRY_VMEM_USED);
+	raw_spin_unlock_irqrestore(&vmem->lock, irq);
+
+	if (likely(addr))
+		*addr = start;
+	return 0;
+}
+EXPORT_SYMBOL_GPL(quarry_vmem_alloc);
+
+/**
+ * quarry_vmem_alloc_timeout() - allocate a segment, and wait only so long
+ * @vmem: the arena
+ * @size: as for quarry_vmem_alloc()
+ * @flags: likewise; without QUARRY_VMEM_WAIT the timeout has no meaning
+ * @timeout: jiffies to wait at most; 0 for as long as it takes
+ * @addr: as for quarry_vmem_alloc()
+ *
+ * Context: as quarry_vmem_alloc().
+ * Return: as quarry_vmem_alloc(); -ETIMEDOUT if there was no room in time.
+ */
+int quarry_vmem_alloc_timeout(struct quarry_vmem *vmem, u64 size, unsigned int flags,
+			      unsigned long timeout, u64 *addr)
+{
+	return alloc_otherwise(vmem, size, flags, timeout, addr, _RET_IP_);
+}
+EXPORT_SYMBOL_GPL(quarry_vmem_alloc_timeout);
+
+/**
+ * quarry_vmem_xalloc() - allocate a segment with constraints
+ * @vmem: the arena
+ * @request: size, alignment, phase, boundary, window and flags
+ * @addr: set to its first address; may be NULL
+ *
+ * As quarry_vmem_alloc(), among the places that the constraints allow: it succeeds if,
+ * and only if, some free segment has such a place, or one can be imported. Of the
+ * segment that is chosen it takes the lowest such place. To be freed by
+ * quarry_vmem_xfree().
+ *
+ * Context: as quarry_vmem_alloc(). As lib/vmem_find.c tells.
+ * Return: as quarry_vmem_alloc(), and -EINVAL if the alignment or boundary is no
+ * power of two, the phase is not below the alignment or no multiple of the quantum,
+ * the boundary is below the size, there is no address that alignment and boundary
+ * both allow, the window is empty or @request is NULL; -ETIMEDOUT if there was no room
+ * in time.
+ */
+int quarry_vmem_xalloc(struct quarry_vmem *vmem, const struct quarry_vmem_request *request,
+		       u64 *addr)
+{
+	const char *what = "no request";
+	struct want want;
+
+	if (request)
+		what = understand(vmem, request, &want);
+	if (unlikely(what))
+		return __quarry_vmem_refuse(vmem, -EINVAL, what, request ? request->size : 0,
+					    _RET_IP_);
+	want.state = QUARRY_VMEM_XUSED;
+	return obtain_quickly(vmem, &want, request->flags, request->timeout, addr);
+}
+EXPORT_SYMBOL_GPL(quarry_vmem_xalloc);
+
+/* Take one range, if all of it is free. */
+static int take_range(struct quarry_vmem *vmem, u64 addr, u64 size)
+{
+	struct quarry_vmem_tag *tag = __quarry_vmem_locate(vmem, addr);
+
+	if (vmem->broken)
+		return -EIO;
+	if (!tag)
+		return -EINVAL;
+	if (tag->state != QUARRY_VMEM_FREE)
+		return -EBUSY;
+	if (last_of(tag) < addr + (size - 1))
+		return tag->next ? -EBUSY : -EINVAL;
+	if (__quarry_vmem_tags_for(tag, addr, size) > vmem->nr_free_tags)
+		return -ENOMEM;
+
+	tag = __quarry_vmem_carve(vmem, tag, addr, size);
+	mark_used(vmem, tag, QUARRY_VMEM_XUSED);
+	return 0;
+}
+
+/**
+ * quarry_vmem_alloc_at() - allocate one certain range
+ * @vmem: the arena
+ * @addr: its first address, a multiple of the quantum
+ * @size: wanted; rounded up to the quantum
+ *
+ * To be freed by quarry_vmem_xfree().
+ *
+ * Context: any but NMI. O(log2 of the largest size), and the bound of a free.
+ * Return: 0; -EINVAL if the range is empty, wraps, doesn't begin with a multiple of the
+ * quantum or isn't in one span (or in adjacent ones that were added); -EBUSY if part
+ * of it is in use; -ENOMEM if there are no tags; -EIO if out of service.
+ */
+int quarry_vmem_alloc_at(struct quarry_vmem *vmem, u64 addr, u64 size)
+{
+	u64 rounded = round_size(vmem, size);
+	unsigned long irq;
+	int err;
+
+	if (!is_range(addr, rounded) || !is_aligned_to_quantum(vmem, addr))
+		return __quarry_vmem_refuse(vmem, -EINVAL, "alloc_at: no such range", addr,
+					    _RET_IP_);
+	do {
+		raw_spin_lock_irqsave(&vmem->lock, irq);
+		err = take_range(vmem, addr, rounded);
+		vmem->nr_failures += err == -EBUSY;
+		raw_spin_unlock_irqrestore(&vmem->lock, irq);
+	} while (err == -ENOMEM && __quarry_vmem_tend(vmem));
+
+	if (err == -EINVAL)
+		return __quarry_vmem_refuse(vmem, err, "alloc_at: range not managed", addr,
+					    _RET_IP_);
+	return err;
+}
+EXPORT_SYMBOL_GPL(quarry_vmem_alloc_at);
+
+/* ---- Freeing ---- */
+
+/*
+ * What else a free leads to: the first who waits is served, and an imported span that
+ * is wholly free goes back, once the lock is dropped; it is of size 0 if there is none.
+ */
+static noinline struct quarry_region follow_up(struct quarry_vmem *vmem,
+					       struct quarry_vmem_tag *tag)
+{
+	struct quarry_region back = { tag->start, tag->size };
+
+	__quarry_vmem_serve(vmem, false);
+	if (tag->prev || tag->next || tag->state != QUARRY_VMEM_FREE ||
+	    !__quarry_vmem_drop_span(vmem, tag))
+		back.size = 0;
+	return back;
+}
+
+/* Free a segment in use that is in no index. */
+static __always_inline void free_tag(struct quarry_vmem *vmem, struct quarry_vmem_tag *tag,
+				     struct quarry_region *back)
+{
+	vmem->used -= tag->size;
+	tag = settle(vmem, tag);
+	if (unlikely(vmem->nr_followers))
+		*back = follow_up(vmem, tag);
+}
+
+void __quarry_vmem_free_tag(struct quarry_vmem *vmem, struct quarry_vmem_tag *tag,
+			    struct quarry_region *back)
+{
+	free_tag(vmem, tag, back);
+}
+
+/* Why a segment can't be freed: what is wrong, and the errno. */
+static const char *why_not(struct quarry_vmem *vmem, u64 addr, u64 size,
+			   enum quarry_vmem_state state, int *err)
+{
+	struct quarry_vmem_tag *tag = __quarry_vmem_locate_used(vmem, addr);
+	struct span *span = __quarry_vmem_span_from(vmem, addr);
+
+	*err = -EINVAL;
+	if (!span || span->start > addr)
+		return "not an address that is managed";
+	if (!is_aligned_to_quantum(vmem, addr))
+		return "not a multiple of the quantum";
+	if (!tag || tag->state == QUARRY_VMEM_CACHED) {
+		*err = -ENOENT;
+		return "free already";
+	}
+	if (tag->start != addr)
+		return "not the start of a segment";
+	if (tag->size != size)
+		return "not the size that was allocated";
+	return state == QUARRY_VMEM_USED ? "allocated by xalloc, freed by free" :
+					   "allocated by alloc, freed by xfree";
+}
+
+static noinline __cold int refuse_free(struct quarry_vmem *vmem, u64 addr, u64 size,
+				       enum quarry_vmem_state state, unsigned long caller)
+{
+	const char *what = NULL;
+	unsigned long irq;
+	int err = -EIO;
+
+	raw_spin_lock_irqsave(&vmem->lock, irq);
+	if (!vmem->broken)
+		what = why_not(vmem, addr, size, state, &err);
+	raw_spin_unlock_irqrestore(&vmem->lock, irq);
+	return what ? __quarry_vmem_refuse(vmem, err, what, addr, caller) : err;
+}
+
+noinline void __quarry_vmem_give_span_back(struct quarry_vmem *vmem, struct quarry_region span)
+{
+	unsigned long irq;
+
+	vmem->release(vmem->import_arg, span.base, span.size);
+	if (!READ_ONCE(vmem->nr_waiters))
+		return;
+
+	/* There may be room below the limit now, or where the span came from. */
+	raw_spin_lock_irqsave(&vmem->lock, irq);
+	__quarry_vmem_serve(vmem, true);
+	raw_spin_unlock_irqrestore(&vmem->lock, irq);
+}
+
+static __always_inline int free_segment(struct quarry_vmem *vmem, u64 addr, u64 size,
+					enum quarry_vmem_state state, unsigned long caller)
+{
+	u64 rounded = round_size(vmem, size);
+	struct quarry_vmem_tag *tag;
+	struct quarry_region back = {};
+	unsigned long irq;
+
+	if (unlikely(!rounded || vmem->broken))
+		return refuse_free(vmem, addr, rounded, state, caller);
+
+	raw_spin_lock_irqsave(&vmem->lock, irq);
+	tag = __quarry_vmem_table_take(vmem, addr, rounded, state);
+	if (unlikely(!tag)) {
+		raw_spin_unlock_irqrestore(&vmem->lock, irq);
+		return refuse_free(vmem, addr, rounded, state, caller);
+	}
+	vmem->nr_frees++;
+	free_tag(vmem, tag, &back);
+	raw_spin_unlock_irqrestore(&vmem->lock, irq);
+
+	if (unlikely(back.size))
+		__quarry_vmem_give_span_back(vmem, back);
+	return 0;
+}
+
+/**
+ * quarry_vmem_free() - free what quarry_vmem_alloc() gave
+ * @vmem: the arena
+ * @addr: its first address; 0 is an address like any other
+ * @size: its size, as it was asked for, or rounded up
+ *
+ * It merges with free neighbours, and serves the first of those who wait. An imported
+ * span that is wholly free is released.
+ *
+ * Context: any but NMI. O(log2) as lib/vmem.c tells, and the time of a release. Needs
+ * no memory.
+ * Return: 0; -EINVAL if @addr is not managed, not the start of a segment, the size is
+ * another or it came from quarry_vmem_xalloc() or quarry_vmem_alloc_at(); -ENOENT if it
+ * is free; -EIO if out of service. In each of these cases nothing changes.
+ */
+int quarry_vmem_free(struct quarry_vmem *vmem, u64 addr, u64 size)
+{
+	u64 rounded = round_size(vmem, size);
+
+	if (rounded - 1 < vmem->qcache_size && __quarry_vmem_put_cached(vmem, addr, rounded))
+		return 0;
+	return free_segment(vmem, addr, size, QUARRY_VMEM_USED, _RET_IP_);
+}
+EXPORT_SYMBOL_GPL(quarry_vmem_free);
+
+/**
+ * quarry_vmem_xfree() - free what quarry_vmem_xalloc() or quarry_vmem_alloc_at() gave
+ * @vmem: the arena
+ * @addr: its first address
+ * @size: its size, as it was asked for, or rounded up
+ *
+ * Context: as quarry_vmem_free().
+ * Return: as quarry_vmem_free(), with -EINVAL for what quarry_vmem_alloc() gave.
+ */
+int quarry_vmem_xfree(struct quarry_vmem *vmem, u64 addr, u64 size)
+{
+	return free_segment(vmem, addr, size, QUARRY_VMEM_XUSED, _RET_IP_);
+}
+EXPORT_SYMBOL_GPL(quarry_vmem_xfree);
+
+/* ---- Many at once, and growing ---- */
+
+/**
+ * quarry_vmem_alloc_bulk() - allocate segments of one size
+ * @vmem: the arena
+ * @size: of each; rounded up to the quantum
+ * @flags: enum quarry_vmem_flags, but not QUARRY_VMEM_WAIT
+ * @nr: how many
+ * @addrs: room for @nr addresses
+ *
+ * All or none. Each is a segment of its own, to be freed by quarry_vmem_free().
+ *
+ * Context: any but NMI. @nr times the bound of quarry_vmem_alloc(); the lock is
+ * taken for each.
+ * Return: as quarry_vmem_alloc(), and -EINVAL if @nr is 0, @addrs is NULL or @flags
+ * say to wait.
+ */
+int quarry_vmem_alloc_bulk(struct quarry_vmem *vmem, u64 size, unsigned int flags,
+			   unsigned int nr, u64 *addrs)
+{
+	unsigned int i;
+	int err = 0;
+
+	if (!nr || !addrs || flags & QUARRY_VMEM_WAIT)
+		return __quarry_vmem_refuse(vmem, -EINVAL, "bulk: wrong argument", nr, _RET_IP_);
+
+	for (i = 0; i < nr && !err; i++)
+		err = quarry_vmem_alloc(vmem, size, flags, &addrs[i]);
+	if (!err)
+		return 0;
+	for (i--; i--;)
+		quarry_vmem_free(vmem, addrs[i], size);
+	return err;
+}
+EXPORT_SYMBOL_GPL(quarry_vmem_alloc_bulk);
+
+/* Let a segment in use take what it lacks from the free one behind it. */
+static int grow_tag(struct quarry_vmem *vmem, struct quarry_vmem_tag *tag, u64 size)
+{
+	struct quarry_vmem_tag *next = tag->next;
+	enum quarry_vmem_state state = tag->state;
+	u64 more = size - tag->size;
+
+	if (!next || next->state != QUARRY_VMEM_FREE || next->size < more)
+		return -ENOSPC;
+
+	if (!__quarry_vmem_table_take(vmem, tag->start, tag->size, state))
+		return -ENOENT;
+	tag->state = state;
+	__quarry_vmem_free_remove(vmem, next);
+	if (next->size == more) {
+		merge(vmem, tag, next);
+	} else {
+		tag->size += more;
+		next->start += more;
+		next->size -= more;
+		__quarry_vmem_free_insert(vmem, next);
+	}
+	__quarry_vmem_table_insert(vmem, tag);
+	vmem->used += more;
+	if (vmem->peak < vmem->used)
+		vmem->peak = vmem->used;
+	return 0;
+}
+
+/**
+ * quarry_vmem_grow() - make a segment larger where it is
+ * @vmem: the arena
+ * @addr: its first address
+ * @size: its size
+ * @new_size: what it shall have; rounded up to the quantum
+ *
+ * Works for all segments in use. Constraints that it was allocated with hold for its
+ * start alone then. Needs no tags.
+ *
+ * Context: any but NMI. The bound of a free.
+ * Return: 0; -EINVAL if @new_size is less than @size or can't be rounded up; -EINVAL or
+ * -ENOENT for what quarry_vmem_free() refuses; -ENOSPC if what follows isn't free, or
+ * isn't enough; -EIO if out of service. In each of these cases nothing changes.
+ */
+int quarry_vmem_grow(struct quarry_vmem *vmem, u64 addr, u64 size, u64 new_size)
+{
+	u64 rounded = round_size(vmem, size), wanted = round_size(vmem, new_size);
+	struct quarry_vmem_tag *tag;
+	unsigned long irq;
+	int err = -EINVAL;
+
+	if (!rounded || wanted < rounded)
+		return __quarry_vmem_refuse(vmem, -EINVAL, "grow: wrong size", new_size,
+					    _RET_IP_);
+
+	raw_spin_lock_irqsave(&vmem->lock, irq);
+	tag = __quarry_vmem_find(vmem, addr, rounded);
+	if (tag && (tag->state == QUARRY_VMEM_USED || tag->state == QUARRY_VMEM_XUSED) &&
+	    !vmem->broken)
+		err = wanted > rounded ? grow_tag(vmem, tag, wanted) : 0;
+	vmem->nr_failures += err == -ENOSPC;
+	raw_spin_unlock_irqrestore(&vmem->lock, irq);
+
+	if (err == -EINVAL || err == -ENOENT)
+		return refuse_free(vmem, addr, rounded, QUARRY_VMEM_USED, _RET_IP_);
+	return err;
+}
+EXPORT_SYMBOL_GPL(quarry_vmem_grow);

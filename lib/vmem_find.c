@@ -1,0 +1,428 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Vmem: which free segment serves a request.
+ *
+ * The answers are exact: what is found is what the strategy prescribes among all
+ * free segments, and nothing is found only if none can serve.
+ *
+ * 1. Best fit goes through the classes that have segments, smallest size first,
+ *    and asks each for its lowest segment in the window that has a colour which
+ *    can serve (lib/vmem_index.c). In a class of one size c, a segment can serve a
+ *    size s just if one of the places from its start to c - s further can; so the
+ *    colours that can are those for which the start itself can, rotated by 0 up
+ *    to c - s quanta and joined. For an alignment and a boundary of up to 64
+ *    quanta this decides, and at most the two segments across the window's ends
+ *    are looked at in vain. For larger ones it is necessary only: a segment
+ *    that has the right colour serves with probability 64 quanta / alignment, and
+ *    if not, the next one is looked at.
+ *
+ *    In a class of several sizes the colours are sizes, looked at from the
+ *    smallest on. Up to 511 quanta a colour is one size, and the first segment
+ *    that serves is the answer; above, all segments of the colour, which are
+ *    within 0.4 % of one another, are compared.
+ *
+ * 2. Next fit looks at the segment that holds the cursor and at a few more
+ *    behind it; then it asks each class for its lowest segment from there on.
+ *
+ * 3. A window of a few segments is looked through from end to end, as most
+ *    classes would be asked in vain.
+ *
+ * Bounds, for L levels of a class's trie (log2 of its segments; at most 65) and C
+ * classes with segments that are large enough (at most 356; 128 and four a
+ * doubling): C * 2L steps, plus 2L for each segment that has the right colour but
+ * can't serve. The latter are few by chance, but not by design: a request
+ * for an alignment above 64 quanta of an arena in which each segment is off by the
+ * same 64 quanta looks at all of them. Steps are counted (nr_steps, max_steps). At
+ * 100,000 live segments of 1 to 64 quanta with random constraints (alignment
+ * to 64 quanta, phase, boundary, window) the most in one search were 101, and the
+ * average was 7.
+ */
+#include <linux/align.h>
+#include <linux/lockdep.h>
+#include <linux/log2.h>
+#include <linux/math64.h>
+
+#include "vmem_internal.h"
+
+/* Segments that are looked at one after another before classes are asked. */
+#define NR_WALKED	128
+
+/* The colours that are every 1, 2, 4 ... 64 quanta apart. */
+static const u64 every[] = {
+	0xffffffffffffffff, 0x5555555555555555, 0x1111111111111111, 0x0101010101010101,
+	0x0001000100010001, 0x0000000100000001, 0x0000000000000001,
+};
+
+static inline bool crosses(u64 start, u64 size, u64 nocross)
+{
+	return nocross && (start ^ (start + (size - 1))) & -nocross;
+}
+
+/* The lowest start at or above @from with the wanted alignment and phase; false if none. */
+static inline bool align_up(u64 from, const struct want *want, u64 *start)
+{
+	*start = from + ((want->phase - from) & (want->align - 1));
+	return *start >= from;
+}
+
+/*
+ * Whether a free segment can serve, and where first. A start that is moved behind
+ * a boundary doesn't run into the next: that alignment, phase and boundary go
+ * together was checked before.
+ */
+bool __quarry_vmem_fits(const struct quarry_vmem_tag *tag, const struct want *want, u64 *start)
+{
+	u64 from = max(tag->start, want->min);
+	u64 last = min(last_of(tag), want->max);
+
+	if (!align_up(from, want, start))
+		return false;
+	if (crosses(*start, want->size, want->nocross)) {
+		from = (*start | (want->nocross - 1)) + 1;
+		if (!from || !align_up(from, want, start))
+			return false;
+	}
+	return *start <= last && last - *start >= want->size - 1;
+}
+
+/* The colours of starts at which the size can be placed, as far as colours tell. */
+noinline u64 __quarry_vmem_residues(const struct quarry_vmem *vmem, const struct want *want)
+{
+	unsigned int align = ilog2(want->align) - vmem->quantum_shift;
+	u64 mask = rol64(every[min(align, 6U)], (want->phase >> vmem->quantum_shift) & 63);
+
+	if (want->nocross && want->nocross >> vmem->quantum_shift <= 64) {
+		unsigned int shift = ilog2(want->nocross) - vmem->quantum_shift;
+		unsigned int room = (want->nocross - want->size) >> vmem->quantum_shift;
+
+		mask &= (U64_MAX >> (63 - room)) * every[shift];
+	}
+	return mask;
+}
+
+/* The colours that can serve in segments that are @quanta larger than those of @mask. */
+static inline u64 smear(u64 mask, unsigned int quanta)
+{
+	while (quanta--)
+		mask |= ror64(mask, 1);
+	return mask;
+}
+
+/* The lowest start that a segment of a size may have and reach the window far enough. */
+static inline u64 reach(u64 min, u64 size, const struct want *want)
+{
+	u64 slack = size - want->size;
+
+	return min > slack ? min - slack : 0;
+}
+
+static inline void consider(struct quarry_vmem_tag *tag, struct want *want, struct spot *spot)
+{
+	const struct quarry_vmem_tag *best = spot->tag;
+	u64 start;
+
+	want->steps++;
+	if (best && (tag->size > best->size ||
+		     (tag->size == best->size && tag->start > best->start)))
+		return;
+	if (!__quarry_vmem_fits(tag, want, &start))
+		return;
+	spot->tag = tag;
+	spot->start = start;
+}
+
+/* The best segment of several sizes with a colour of @mask: all in the window are compared. */
+static void best_of(struct quarry_vmem_tag *root, u64 from, u64 mask, struct want *want,
+		    struct spot *spot)
+{
+	struct quarry_vmem_tag *tag = __quarry_vmem_first(root, from, mask, &want->steps);
+
+	while (tag && tag->start <= want->max) {
+		consider(tag, want, spot);
+		if (tag->start == U64_MAX)
+			break;
+		tag = __quarry_vmem_first(root, tag->start + 1, mask, &want->steps);
+	}
+}
+
+/* The lowest segment of one size with a colour of @mask that can serve. */
+static __always_inline bool lowest_of(struct quarry_vmem_tag *root, u64 from, u64 mask,
+				      struct want *want, struct spot *spot)
+{
+	struct quarry_vmem_tag *tag = __quarry_vmem_first(root, from, mask, &want->steps);
+
+	while (tag && tag->start <= want->max) {
+		if (likely(__quarry_vmem_fits(tag, want, &spot->start))) {
+			spot->tag = tag;
+			return true;
+		}
+		if (tag->start == U64_MAX)
+			break;
+		tag = __quarry_vmem_first(root, tag->start + 1, mask, &want->steps);
+	}
+	return false;
+}
+
+/* The lowest start that a segment of such a class may have and reach the window. */
+static inline u64 class_reach(const struct quarry_vmem *vmem, unsigned int class,
+			      const struct want *want)
+{
+	return reach(want->min, class_size(vmem, class), want);
+}
+
+/* The colours of the sizes of a class that may serve. */
+static inline u64 large_enough(const struct quarry_vmem *vmem, unsigned int class,
+			       const struct want *want)
+{
+	u64 quanta = want->size >> vmem->quantum_shift;
+
+	return class_of(quanta) == class ? U64_MAX << size_colour(quanta) : U64_MAX;
+}
+
+/* The best segment of a class of several sizes. */
+static void search_sizes(struct quarry_vmem *vmem, unsigned int class, struct want *want,
+			 struct spot *spot)
+{
+	struct quarry_vmem_tag *root = vmem->roots[class];
+	u64 colours = root->mask & large_enough(vmem, class, want);
+	u64 from = class_reach(vmem, class, want);
+
+	for (; colours && !spot->tag; colours &= colours - 1) {
+		u64 colour = colours & -colours;
+
+		want->steps++;
+		if (has_exact_colours(class))
+			lowest_of(root, from, colour, want, spot);
+		else
+			best_of(root, from, colour, want, spot);
+	}
+}
+
+/*
+ * In classes of one size, colours tell which segments can serve. The mask is carried
+ * on from class to class.
+ */
+static bool search_exact(struct quarry_vmem *vmem, unsigned int class, struct want *want,
+			 struct spot *spot)
+{
+	u64 classes = vmem->avail[class / 64] & U64_MAX << (class % 64);
+	unsigned int before = class, first = class - class % 64;
+	u64 mask = want->residues;
+
+	for (;;) {
+		for (; classes; classes &= classes - 1) {
+			struct quarry_vmem_tag *root;
+
+			class = first + __ffs64(classes);
+			root = vmem->roots[class];
+			want->steps++;
+			mask = smear(mask, class - before);
+			before = class;
+			if (root->mask & mask &&
+			    lowest_of(root, class_reach(vmem, class, want), mask, want, spot))
+				return true;
+		}
+		first += 64;
+		if (first == QUARRY_VMEM_NR_EXACT)
+			return false;
+		classes = vmem->avail[first / 64];
+	}
+}
+
+static void search_best(struct quarry_vmem *vmem, struct want *want, struct spot *spot)
+{
+	unsigned int class = class_of(want->size >> vmem->quantum_shift);
+
+	if (class < QUARRY_VMEM_NR_EXACT) {
+		if (search_exact(vmem, class, want, spot))
+			return;
+		class = QUARRY_VMEM_NR_EXACT;
+	}
+	for (class = class_from(vmem, class); class < QUARRY_VMEM_NR_CLASSES;
+	     class = class_from(vmem, class + 1)) {
+		want->steps++;
+		search_sizes(vmem, class, want, spot);
+		if (spot->tag)
+			return;
+	}
+}
+
+/* ---- Small windows ---- */
+
+/*
+ * Whether a window lies in a free segment of the last class that has any: where much
+ * is free in one piece, all other classes would be asked in vain.
+ */
+static bool search_largest(struct quarry_vmem *vmem, struct want *want, struct spot *spot)
+{
+	unsigned int word = ARRAY_SIZE(vmem->avail);
+	struct quarry_vmem_tag *tag;
+
+	while (word-- > QUARRY_VMEM_NR_EXACT / 64 && !vmem->avail[word])
+		;
+	if (word < QUARRY_VMEM_NR_EXACT / 64)
+		return false;
+	tag = vmem->roots[word * 64 + fls64(vmem->avail[word]) - 1];
+	if (tag->start > want->min || last_of(tag) < want->max)
+		return false;
+	consider(tag, want, spot);
+	return true;
+}
+
+/* Whether a window has no more than a few segments of average size. */
+static inline bool is_narrow(const struct quarry_vmem *vmem, const struct want *want)
+{
+	return vmem->nr_used &&
+	       (want->max - want->min) / (NR_WALKED / 2) < div_u64(vmem->used, vmem->nr_used);
+}
+
+/* A segment in use in the window, or NULL: at one of its ends, or in the middle. */
+static struct quarry_vmem_tag *hit(const struct quarry_vmem *vmem, const struct want *want)
+{
+	struct quarry_vmem_tag *tag = __quarry_vmem_locate_used(vmem, want->min);
+
+	if (!tag)
+		tag = __quarry_vmem_locate_used(vmem, want->max);
+	if (!tag)
+		tag = __quarry_vmem_locate_used(vmem, want->min + (want->max - want->min) / 2);
+	return tag;
+}
+
+/*
+ * Look at all segments of a window, if one in use is easily found there; false if
+ * not, or if there are too many, or several spans.
+ */
+static bool search_window(struct quarry_vmem *vmem, struct want *want, struct spot *spot)
+{
+	struct quarry_vmem_tag *tag = hit(vmem, want);
+	unsigned int nr;
+
+	for (nr = 0; tag && tag->start > want->min && nr < NR_WALKED; nr++)
+		tag = tag->prev;
+	for (; tag && nr < NR_WALKED; nr++) {
+		if (tag->state == QUARRY_VMEM_FREE && tag->size >= want->size)
+			consider(tag, want, spot);
+		if (last_of(tag) >= want->max)
+			return true;
+		tag = tag->next;
+	}
+	spot->tag = NULL;
+	return false;
+}
+
+/* Whether the window is such that only a few segments had to be looked at. */
+static noinline bool search_some(struct quarry_vmem *vmem, struct want *want, struct spot *spot)
+{
+	return search_largest(vmem, want, spot) ||
+	       (is_narrow(vmem, want) && search_window(vmem, want, spot));
+}
+
+/* ---- Next fit ---- */
+
+/* The lowest place that one class has; @spot is replaced only by a lower one. */
+static void next_of(struct quarry_vmem_tag *root, u64 from, u64 mask, struct want *want,
+		    struct spot *spot)
+{
+	struct quarry_vmem_tag *tag = __quarry_vmem_first(root, from, mask, &want->steps);
+	u64 start;
+
+	while (tag && tag->start <= want->max) {
+		want->steps++;
+		if (spot->tag && tag->start > spot->start)
+			return;
+		if (__quarry_vmem_fits(tag, want, &start)) {
+			if (!spot->tag || start < spot->start)
+				*spot = (struct spot) { tag, start };
+			return;
+		}
+		if (tag->start == U64_MAX)
+			return;
+		tag = __quarry_vmem_first(root, tag->start + 1, mask, &want->steps);
+	}
+}
+
+static void next_of_classes(struct quarry_vmem *vmem, struct want *want, struct spot *spot)
+{
+	unsigned int class = class_of(want->size >> vmem->quantum_shift), before = class;
+	u64 mask = want->residues;
+
+	for (; (class = class_from(vmem, class)) < QUARRY_VMEM_NR_CLASSES; class++) {
+		want->steps++;
+		if (class < QUARRY_VMEM_NR_EXACT)
+			mask = smear(mask, class - before);
+		else
+			mask = large_enough(vmem, class, want);
+		before = class;
+		next_of(vmem->roots[class], class_reach(vmem, class, want), mask, want, spot);
+	}
+}
+
+/*
+ * The segment that holds the start of the window, if it is near the cursor. The last
+ * next-fit allocation, or what it became a part of, is near; but what that was
+ * split from may be a few segments away on either side.
+ */
+static struct quarry_vmem_tag *start_near_cursor(const struct quarry_vmem *vmem, u64 min)
+{
+	struct quarry_vmem_tag *tag = vmem->near_cursor;
+	unsigned int nr;
+
+	for (nr = 0; tag && tag->start > min && nr < NR_WALKED; nr++)
+		tag = tag->prev;
+	for (; tag && last_of(tag) < min && nr < NR_WALKED; nr++)
+		tag = tag->next;
+	return tag && min - tag->start < tag->size ? tag : NULL;
+}
+
+/* The lowest place in the window; near the cursor the first few segments are looked at. */
+static void search_lowest(struct quarry_vmem *vmem, struct want *want, struct spot *spot)
+{
+	struct quarry_vmem_tag *tag = start_near_cursor(vmem, want->min);
+	unsigned int nr;
+
+	for (nr = 0; tag && tag->start <= want->max && nr < NR_WALKED; nr++) {
+		want->steps++;
+		if (tag->state == QUARRY_VMEM_FREE && tag->size >= want->size &&
+		    __quarry_vmem_fits(tag, want, &spot->start)) {
+			spot->tag = tag;
+			return;
+		}
+		tag = tag->next;
+	}
+	next_of_classes(vmem, want, spot);
+}
+
+/* Behind the cursor first, then from the beginning. */
+static void search_next(struct quarry_vmem *vmem, struct want *want, struct spot *spot)
+{
+	u64 min = want->min;
+
+	if (vmem->cursor > min && vmem->cursor <= want->max) {
+		want->min = vmem->cursor;
+		search_lowest(vmem, want, spot);
+		want->min = min;
+	}
+	if (!spot->tag)
+		search_lowest(vmem, want, spot);
+}
+
+/* Find what the strategy prescribes; false if nothing can serve. */
+bool __quarry_vmem_search(struct quarry_vmem *vmem, struct want *want, struct spot *spot)
+{
+	lockdep_assert_held(&vmem->lock);
+
+	want->steps = 0;
+	spot->tag = NULL;
+	if (want->max - want->min < want->size - 1)
+		return false;
+
+	if (want->strategy == QUARRY_VMEM_NEXTFIT)
+		search_next(vmem, want, spot);
+	else if (want->max - want->min >= vmem->total || !search_some(vmem, want, spot))
+		search_best(vmem, want, spot);
+
+	vmem->nr_steps += want->steps;
+	if (vmem->max_steps < want->steps)
+		vmem->max_steps = want->steps;
+	return spot->tag;
+}

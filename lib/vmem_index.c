@@ -1,0 +1,405 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Vmem: the two indexes, segments by their address and free segments by their size.
+ *
+ * 1. The table finds the segment in use that holds an address, any address. A
+ *    segment of 2^l to 2^(l+1) - 1 addresses is of level l, and its key is its level
+ *    and the number of the block of 2^l addresses in which it starts. No two segments
+ *    have the same key, as they don't overlap. One of level l that holds an address
+ *    starts in the block that the address lies in, or in one of the two before; so
+ *    for each level that any segment ever had, three keys are looked up: at most 192
+ *    in all, and 30 where sizes are a thousand times apart. Who knows a segment's
+ *    start and size, as one who frees it does, looks up one.
+ *
+ *    The table is a linear hash table (W. Litwin, "Linear Hashing: A New Tool
+ *    for File and Table Addressing", VLDB 1980): when there are more segments
+ *    than buckets, the next insertion splits one bucket, the next in turn, in two,
+ *    and when there are less than half as many, the last split is undone. So a
+ *    table of any size grows and shrinks a bucket at a time, and nothing is ever
+ *    moved but one chain. Buckets lie in doubling arrays:
+ *
+ *          bucket     0 ... 31   in the arena
+ *                    32 ... 63   64 ... 127   128 ... 255   and so on
+ *
+ *    each of which, once allocated, is filled in as buckets are split.
+ *
+ * 2. Free segments are in classes by size: one for each size up to 128 quanta, and
+ *    four a doubling above, with a bit for each class that has any. The segments
+ *    of one class form a binary trie by address, in which each node is a segment:
+ *
+ *          node: start, bit, mask, child[0], child[1]
+ *
+ *    All starts below a node are the same above its bit; those in child[0] have
+ *    that bit clear, those in child[1] set. The bit falls strictly on the way
+ *    down, so a path has at most 65 nodes whatever the history, and about log2 of
+ *    the class's segments if these lie anyhow. A new segment that differs above
+ *    a node's bit becomes that node's parent. Nothing is ever rebalanced.
+ *
+ *    Each segment has one of 64 colours, its own, and mask has the colours of all
+ *    segments in the subtree, so that the lowest segment from an address on that
+ *    has one of some colours is found on one path down and one path more. In the
+ *    classes of one size the colour is the start's number of quanta modulo 64:
+ *    of a size, an alignment and a boundary up to 64 quanta it decides exactly
+ *    whether the segment can serve. In the others it is the size's next six
+ *    bits: exact for up to 511 quanta, and within 0.4 % above.
+ */
+#include <linux/lockdep.h>
+
+#include "vmem_table.h"
+
+/* Take the arena out of service: its metadata contradict each other. */
+noinline __cold void __quarry_vmem_broken(struct quarry_vmem *vmem, const char *what, u64 addr)
+{
+	lockdep_assert_held(&vmem->lock);
+
+	if (!vmem->broken)
+		quarry_report_broken("vmem", vmem->name, what, addr);
+	vmem->broken = true;
+	/* Whoever allocates asks for tags then, and is told. */
+	vmem->tag_reserve = UINT_MAX;
+}
+
+/* ---- The table ---- */
+
+static struct quarry_vmem_tag *find_holder(const struct quarry_vmem *vmem, u64 addr, u64 block,
+					   unsigned int level)
+{
+	struct quarry_vmem_tag *tag = *bucket_of(vmem, block, level);
+
+	while (tag && addr - tag->start >= tag->size)
+		tag = tag->link;
+	return tag;
+}
+
+/* The segment in use that holds an address, or NULL. */
+struct quarry_vmem_tag *__quarry_vmem_locate_used(const struct quarry_vmem *vmem, u64 addr)
+{
+	u64 levels;
+
+	lockdep_assert_held(&vmem->lock);
+
+	for (levels = vmem->levels; levels; levels &= levels - 1) {
+		unsigned int level = __ffs64(levels);
+		u64 block = addr >> level;
+		unsigned int i;
+
+		for (i = 0; i < 3 && i <= block; i++) {
+			struct quarry_vmem_tag *tag = find_holder(vmem, addr, block - i, level);
+
+			if (tag)
+				return tag;
+		}
+	}
+	return NULL;
+}
+
+static void set_nr_buckets(struct quarry_vmem *vmem, unsigned int nr)
+{
+	vmem->nr_buckets = nr;
+	vmem->shrink_below = nr > QUARRY_VMEM_NR_BUCKETS ? nr / 2 : 0;
+}
+
+/* Let one more bucket take its part of the one that it is split from. */
+static void split_bucket(struct quarry_vmem *vmem)
+{
+	unsigned int index = vmem->nr_buckets;
+	struct quarry_vmem_tag **from, **to, *tag;
+
+	if (index > vmem->bucket_mask)
+		vmem->bucket_mask = 2 * vmem->bucket_mask + 1;
+	from = bucket_at(vmem, index & (vmem->bucket_mask >> 1));
+	to = bucket_at(vmem, index);
+	*to = NULL;
+	while ((tag = *from)) {
+		unsigned int level = level_of(tag->size);
+
+		if ((hash_of(tag->start >> level, level) & vmem->bucket_mask) != index) {
+			from = &tag->link;
+			continue;
+		}
+		*from = tag->link;
+		tag->link = *to;
+		*to = tag;
+	}
+	set_nr_buckets(vmem, index + 1);
+}
+
+/* The reverse of split_bucket(), for the last that was split. */
+static void join_buckets(struct quarry_vmem *vmem)
+{
+	unsigned int index = vmem->nr_buckets - 1;
+	struct quarry_vmem_tag **to = bucket_at(vmem, index & (vmem->bucket_mask >> 1));
+
+	while (*to)
+		to = &(*to)->link;
+	*to = *bucket_at(vmem, index);
+	set_nr_buckets(vmem, index);
+	if (index == vmem->bucket_mask / 2 + 1)
+		vmem->bucket_mask /= 2;
+}
+
+/* Two at a time, as the table may have had to wait for its next array. */
+noinline void __quarry_vmem_table_grow(struct quarry_vmem *vmem)
+{
+	unsigned int i;
+
+	for (i = 0; i < 2 && vmem->nr_buckets < vmem->nr_used; i++) {
+		if (vmem->nr_buckets < vmem->nr_table_buckets)
+			split_bucket(vmem);
+		else if (vmem->nr_used >= vmem->table_goal)
+			vmem->tag_reserve = UINT_MAX;	/* Who allocates next fetches one. */
+	}
+}
+
+/* Two at a time, as there are two buckets for each segment that goes. */
+noinline void __quarry_vmem_table_shrink(struct quarry_vmem *vmem)
+{
+	unsigned int i;
+
+	for (i = 0; i < 2 && vmem->nr_buckets > QUARRY_VMEM_NR_BUCKETS; i++)
+		join_buckets(vmem);
+	if (vmem->table_ranges && vmem->nr_buckets <= vmem->nr_table_buckets / 4)
+		vmem->tag_reserve = UINT_MAX;		/* And gives the last array back. */
+}
+
+/* ---- Free segments ---- */
+
+static inline unsigned int colour_of(const struct quarry_vmem *vmem, u64 start, u64 quanta)
+{
+	if (likely(quanta <= QUARRY_VMEM_NR_EXACT))
+		return (start >> vmem->quantum_shift) & 63;
+	return size_colour(quanta);
+}
+
+/* The colour that a segment should have. */
+unsigned int __quarry_vmem_colour(const struct quarry_vmem *vmem,
+				  const struct quarry_vmem_tag *tag)
+{
+	return colour_of(vmem, tag->start, tag->size >> vmem->quantum_shift);
+}
+
+static inline u64 mask_of(const struct quarry_vmem_tag *tag)
+{
+	return tag ? tag->mask : 0;
+}
+
+static inline u64 joint_mask(const struct quarry_vmem_tag *tag)
+{
+	return BIT_ULL(tag->own) | mask_of(tag->child[0]) | mask_of(tag->child[1]);
+}
+
+static inline unsigned int side_of(u64 start, const struct quarry_vmem_tag *node)
+{
+	return (start >> node->bit) & 1;
+}
+
+static inline void trie_insert(struct quarry_vmem_tag **link, struct quarry_vmem_tag *tag)
+{
+	u64 own = BIT_ULL(tag->own), start = tag->start;
+	struct quarry_vmem_tag *node;
+
+	tag->child[0] = NULL;
+	tag->child[1] = NULL;
+	tag->mask = own;
+	tag->bit = 0;
+	while ((node = *link)) {
+		u64 diff = node->start ^ start;
+
+		if (diff >> node->bit >> 1) {
+			tag->bit = fls64(diff) - 1;
+			tag->mask |= node->mask;
+			tag->child[side_of(node->start, tag)] = node;
+			break;
+		}
+		link = &node->child[side_of(start, node)];
+		node->mask |= own;
+	}
+	*link = tag;
+}
+
+/* Recompute masks on the path, from the node before @depth up to @top. */
+static void repair_masks(struct quarry_vmem *vmem, unsigned int depth, unsigned int top)
+{
+	while (depth-- > top) {
+		struct quarry_vmem_tag *node = vmem->path[depth];
+		u64 mask = joint_mask(node);
+
+		if (mask == node->mask)
+			break;
+		node->mask = mask;
+	}
+}
+
+/*
+ * A node with two children is replaced by a leaf from below it, whose start has
+ * the same bits above the node's bit.
+ */
+static void replace_node(struct quarry_vmem *vmem, struct quarry_vmem_tag **link,
+			 struct quarry_vmem_tag *tag, unsigned int depth)
+{
+	struct quarry_vmem_tag **leaf = &tag->child[0];
+	struct quarry_vmem_tag *node = *leaf;
+	unsigned int place = depth++;
+	u64 mask;
+
+	while (node->child[0] || node->child[1]) {
+		vmem->path[depth++] = node;
+		leaf = &node->child[!node->child[0]];
+		node = *leaf;
+	}
+	*leaf = NULL;
+	node->bit = tag->bit;
+	node->child[0] = tag->child[0];
+	node->child[1] = tag->child[1];
+	*link = node;
+
+	repair_masks(vmem, depth, place + 1);
+	mask = joint_mask(node);
+	node->mask = mask;
+	if (mask != tag->mask)
+		repair_masks(vmem, place, 0);
+}
+
+static void trie_remove(struct quarry_vmem *vmem, struct quarry_vmem_tag **link,
+			struct quarry_vmem_tag *tag)
+{
+	struct quarry_vmem_tag *node;
+	unsigned int depth = 0;
+
+	while ((node = *link) != tag) {
+		if (unlikely(!node || depth == QUARRY_VMEM_MAX_DEPTH - 1)) {
+			__quarry_vmem_broken(vmem, "a free segment is in no class", tag->start);
+			return;
+		}
+		vmem->path[depth++] = node;
+		link = &node->child[side_of(tag->start, node)];
+	}
+	if (tag->child[0] && tag->child[1]) {
+		replace_node(vmem, link, tag, depth);
+		return;
+	}
+	*link = tag->child[0] ?: tag->child[1];
+	if (depth)
+		repair_masks(vmem, depth, 0);
+}
+
+/* Make a segment free that is in no class, with its start and size as they stay. */
+void __quarry_vmem_free_insert(struct quarry_vmem *vmem, struct quarry_vmem_tag *tag)
+{
+	u64 quanta = tag->size >> vmem->quantum_shift;
+	unsigned int class = class_of(quanta);
+	struct quarry_vmem_tag **root = &vmem->roots[class];
+
+	tag->state = QUARRY_VMEM_FREE;
+	tag->own = colour_of(vmem, tag->start, quanta);
+	vmem->nr_in_class[class]++;
+	if (!*root)
+		vmem->avail[class / 64] |= BIT_ULL(class % 64);
+	trie_insert(root, tag);
+}
+
+/* Take a free segment out of its class. */
+void __quarry_vmem_free_remove(struct quarry_vmem *vmem, struct quarry_vmem_tag *tag)
+{
+	unsigned int class = class_of(tag->size >> vmem->quantum_shift);
+	struct quarry_vmem_tag **root = &vmem->roots[class];
+
+	vmem->nr_in_class[class]--;
+	trie_remove(vmem, root, tag);
+	if (!*root)
+		vmem->avail[class / 64] &= ~BIT_ULL(class % 64);
+}
+
+static inline bool is_better(const struct quarry_vmem_tag *tag, u64 mask,
+			     const struct quarry_vmem_tag *best)
+{
+	return BIT_ULL(tag->own) & mask && (!best || tag->start < best->start);
+}
+
+/* The lowest segment of a subtree with a colour of @mask; @best if that is lower. */
+static struct quarry_vmem_tag *lowest_in(struct quarry_vmem_tag *node, u64 mask,
+					 struct quarry_vmem_tag *best, unsigned int *steps)
+{
+	while (node) {
+		++*steps;
+		if (is_better(node, mask, best))
+			best = node;
+		if (mask_of(node->child[0]) & mask)
+			node = node->child[0];
+		else if (mask_of(node->child[1]) & mask)
+			node = node->child[1];
+		else
+			break;
+	}
+	return best;
+}
+
+/* The lowest segment of a class that has one. */
+struct quarry_vmem_tag *__quarry_vmem_lowest(struct quarry_vmem_tag *root)
+{
+	struct quarry_vmem_tag *best = root, *node = root;
+
+	while ((node = node->child[0] ?: node->child[1]))
+		if (node->start < best->start)
+			best = node;
+	return best;
+}
+
+/*
+ * The lowest segment of a class that starts at or above @from and has a colour
+ * of @mask, or NULL. On the way down to @from, what lies right of the way is
+ * wholly above it; of these subtrees, the last one that has a colour has the
+ * lowest segment, unless one on the way is lower.
+ */
+struct quarry_vmem_tag *__quarry_vmem_first(struct quarry_vmem_tag *root, u64 from, u64 mask,
+					    unsigned int *steps)
+{
+	struct quarry_vmem_tag *node = root, *best = NULL, *right = NULL;
+
+	if (!from)
+		return mask_of(root) & mask ? lowest_in(root, mask, NULL, steps) : NULL;
+
+	while (mask_of(node) & mask) {
+		u64 diff = node->start ^ from;
+
+		++*steps;
+		if (diff >> node->bit >> 1) {
+			if (node->start > from)
+				right = node;
+			break;
+		}
+		if (node->start >= from && is_better(node, mask, best))
+			best = node;
+		if (side_of(from, node)) {
+			node = node->child[1];
+			continue;
+		}
+		if (mask_of(node->child[1]) & mask)
+			right = node->child[1];
+		node = node->child[0];
+	}
+	return lowest_in(right, mask, best, steps);
+}
+
+/*
+ * The segment that holds an address, in use or free, or NULL. A free one is asked for
+ * in each class: one that holds the address starts no more than its size before it.
+ */
+struct quarry_vmem_tag *__quarry_vmem_locate(const struct quarry_vmem *vmem, u64 addr)
+{
+	struct quarry_vmem_tag *tag = __quarry_vmem_locate_used(vmem, addr);
+	unsigned int class = 0, steps = 0;
+
+	for (; !tag && (class = class_from(vmem, class)) < QUARRY_VMEM_NR_CLASSES; class++) {
+		u64 reach = class_size(vmem, class) - 1;
+
+		tag = __quarry_vmem_first(vmem->roots[class], addr > reach ? addr - reach : 0,
+					  U64_MAX, &steps);
+		while (tag && tag->start <= addr && addr - tag->start >= tag->size)
+			tag = __quarry_vmem_first(vmem->roots[class], tag->start + 1, U64_MAX,
+						  &steps);
+		if (tag && tag->start > addr)
+			tag = NULL;
+	}
+	return tag;
+}

@@ -1,0 +1,237 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * What the files of vmem share: tags, the two indexes, and what is looked for.
+ * lib/vmem.c says what they mean.
+ */
+#ifndef QUARRY_VMEM_INTERNAL_H
+#define QUARRY_VMEM_INTERNAL_H
+
+#include <linux/bitops.h>
+#include <linux/completion.h>
+#include <linux/minmax.h>
+#include <linux/rbtree.h>
+
+#include "vmem.h"
+
+/* A boundary tag: one segment, in use or free. */
+struct quarry_vmem_tag {
+	u64 start;
+	u64 size;
+	struct quarry_vmem_tag *prev;		/* neighbours in address, */
+	struct quarry_vmem_tag *next;		/* NULL at a border */
+	u32 state;
+	bool slotted;				/* in a slot of the quantum caches */
+	u8 own;					/* of a free segment, as is all below */
+	u8 bit;
+	struct quarry_vmem_tag *child[2];
+	union {
+		u64 mask;
+		struct quarry_vmem_tag *link;	/* of one in use, or of a free tag */
+	};
+};
+
+static_assert(sizeof(struct quarry_vmem_tag) <= QUARRY_VMEM_TAG_SIZE);
+
+/* A span: what was added or imported at once. It takes the place of a tag. */
+struct span {
+	struct rb_node node;
+	u64 start;
+	u64 size;
+	bool imported;
+	bool bordered;				/* never merged, as it will be released */
+};
+
+static_assert(sizeof(struct span) <= QUARRY_VMEM_TAG_SIZE);
+
+/* What is looked for. Sizes and addresses are multiples of the quantum, but @min and @max. */
+struct want {
+	u64 size;
+	u64 align;
+	u64 phase;
+	u64 nocross;
+	u64 min;
+	u64 max;
+	unsigned int strategy;
+	enum quarry_vmem_state state;
+	u64 residues;				/* of the starts of segments just large enough */
+	unsigned int steps;
+};
+
+/* Where it was found. */
+struct spot {
+	struct quarry_vmem_tag *tag;
+	u64 start;
+};
+
+static inline u64 last_of(const struct quarry_vmem_tag *tag)
+{
+	return tag->start + (tag->size - 1);
+}
+
+static inline u64 span_last(const struct span *span)
+{
+	return span->start + (span->size - 1);
+}
+
+static inline u64 quantum(const struct quarry_vmem *vmem)
+{
+	return vmem->below_quantum + 1;
+}
+
+/* Rounded up to the quantum; 0 if @size is 0 or can't be rounded up. */
+static __always_inline u64 round_size(const struct quarry_vmem *vmem, u64 size)
+{
+	return (size + vmem->below_quantum) & ~vmem->below_quantum;
+}
+
+static inline bool is_aligned_to_quantum(const struct quarry_vmem *vmem, u64 value)
+{
+	return !(value & vmem->below_quantum);
+}
+
+/* Whether a range is not empty and ends before, or with, the address space. */
+static inline bool is_range(u64 addr, u64 size)
+{
+	return size && addr + (size - 1) >= addr;
+}
+
+static __always_inline unsigned int class_of(u64 quanta)
+{
+	unsigned int top;
+
+	if (likely(quanta <= QUARRY_VMEM_NR_EXACT))
+		return quanta - 1;
+	top = fls64(quanta) - 1;
+	return QUARRY_VMEM_NR_EXACT + 4 * (top - 7) + ((quanta >> (top - 2)) & 3);
+}
+
+/* The colour of sizes in a class of several: the six bits that follow the class's. */
+static inline unsigned int size_colour(u64 quanta)
+{
+	unsigned int top = fls64(quanta) - 1;
+
+	return (top < 8 ? quanta << (8 - top) : quanta >> (top - 8)) & 63;
+}
+
+/* Whether all segments of one colour in a class are of one size. */
+static inline bool has_exact_colours(unsigned int class)
+{
+	return class < QUARRY_VMEM_NR_EXACT + 4 * (9 - 7);
+}
+
+/* The next class that has free segments, from @class on; NR_CLASSES if there is none. */
+static __always_inline unsigned int class_from(const struct quarry_vmem *vmem,
+					       unsigned int class)
+{
+	unsigned int word = class / 64;
+	u64 bits;
+
+	if (unlikely(class >= QUARRY_VMEM_NR_CLASSES))
+		return QUARRY_VMEM_NR_CLASSES;
+	bits = vmem->avail[word] >> (class % 64);
+	if (likely(bits))
+		return class + __ffs64(bits);
+	while (++word < ARRAY_SIZE(vmem->avail))
+		if (vmem->avail[word])
+			return word * 64 + __ffs64(vmem->avail[word]);
+	return QUARRY_VMEM_NR_CLASSES;
+}
+
+/* The largest size that a class takes, or U64_MAX if that can't be told. */
+static inline u64 class_size(const struct quarry_vmem *vmem, unsigned int class)
+{
+	unsigned int top = 7 + (class - QUARRY_VMEM_NR_EXACT) / 4;
+	unsigned int part = (class - QUARRY_VMEM_NR_EXACT) % 4;
+	u64 quanta;
+
+	if (class < QUARRY_VMEM_NR_EXACT)
+		return (u64)(class + 1) << vmem->quantum_shift;
+	quanta = BIT_ULL(top) + ((u64)(part + 1) << (top - 2)) - 1;
+	return quanta > U64_MAX >> vmem->quantum_shift ? U64_MAX : quanta << vmem->quantum_shift;
+}
+
+/* Free tags. */
+static inline struct quarry_vmem_tag *get_tag(struct quarry_vmem *vmem)
+{
+	struct quarry_vmem_tag *tag = vmem->free_tags;
+
+	vmem->free_tags = tag->link;
+	vmem->nr_free_tags--;
+	return tag;
+}
+
+static inline void put_tag(struct quarry_vmem *vmem, struct quarry_vmem_tag *tag)
+{
+	tag->link = vmem->free_tags;
+	vmem->free_tags = tag;
+	vmem->nr_free_tags++;
+}
+
+/* How many tags it takes to cut a range out of a segment. */
+static inline unsigned int __quarry_vmem_tags_for(const struct quarry_vmem_tag *tag, u64 start,
+						  u64 size)
+{
+	return (start != tag->start) + (start + (size - 1) != last_of(tag));
+}
+
+/* lib/vmem_index.c */
+struct quarry_vmem_tag *__quarry_vmem_locate_used(const struct quarry_vmem *vmem, u64 addr);
+struct quarry_vmem_tag *__quarry_vmem_locate(const struct quarry_vmem *vmem, u64 addr);
+void __quarry_vmem_table_grow(struct quarry_vmem *vmem);
+void __quarry_vmem_table_shrink(struct quarry_vmem *vmem);
+void __quarry_vmem_free_insert(struct quarry_vmem *vmem, struct quarry_vmem_tag *tag);
+void __quarry_vmem_free_remove(struct quarry_vmem *vmem, struct quarry_vmem_tag *tag);
+struct quarry_vmem_tag *__quarry_vmem_lowest(struct quarry_vmem_tag *root);
+struct quarry_vmem_tag *__quarry_vmem_first(struct quarry_vmem_tag *root, u64 from, u64 mask,
+					    unsigned int *steps);
+unsigned int __quarry_vmem_colour(const struct quarry_vmem *vmem,
+				  const struct quarry_vmem_tag *tag);
+void __quarry_vmem_broken(struct quarry_vmem *vmem, const char *what, u64 addr);
+
+/* lib/vmem_find.c */
+u64 __quarry_vmem_residues(const struct quarry_vmem *vmem, const struct want *want);
+bool __quarry_vmem_search(struct quarry_vmem *vmem, struct want *want, struct spot *spot);
+bool __quarry_vmem_fits(const struct quarry_vmem_tag *tag, const struct want *want, u64 *start);
+
+/* lib/vmem_span.c */
+struct span *__quarry_vmem_span_from(const struct quarry_vmem *vmem, u64 addr);
+int __quarry_vmem_check_span(const struct quarry_vmem *vmem, u64 start, u64 size);
+struct quarry_vmem_tag *__quarry_vmem_insert_span(struct quarry_vmem *vmem, u64 start,
+						  u64 size, bool imported, bool bordered);
+bool __quarry_vmem_drop_span(struct quarry_vmem *vmem, struct quarry_vmem_tag *tag);
+int __quarry_vmem_import(struct quarry_vmem *vmem, struct want *want, u64 *addr);
+
+/* lib/vmem_memory.c */
+bool __quarry_vmem_tend(struct quarry_vmem *vmem);
+bool __quarry_vmem_give_memory(struct quarry_vmem *vmem, void *memory, size_t size);
+void __quarry_vmem_give_back(struct quarry_vmem *vmem);
+
+/* lib/vmem_qcache.c */
+bool __quarry_vmem_unslot(struct quarry_vmem *vmem, struct quarry_vmem_tag *tag,
+			  enum quarry_vmem_state state);
+void __quarry_vmem_reclaim_qcache(struct quarry_vmem *vmem);
+void __quarry_vmem_drain_qcache(struct quarry_vmem *vmem);
+void __quarry_vmem_count_cached(struct quarry_vmem *vmem, struct quarry_vmem_stats *stats);
+bool __quarry_vmem_is_slotted(const struct quarry_vmem *vmem, const struct quarry_vmem_tag *tag);
+
+/* lib/vmem_wait.c */
+void __quarry_vmem_serve(struct quarry_vmem *vmem, bool retry);
+int __quarry_vmem_wait(struct quarry_vmem *vmem, struct want *want, unsigned long timeout,
+		       u64 *addr);
+
+/* lib/vmem.c */
+struct quarry_vmem_tag *__quarry_vmem_settle(struct quarry_vmem *vmem,
+					     struct quarry_vmem_tag *tag);
+struct quarry_vmem_tag *__quarry_vmem_carve(struct quarry_vmem *vmem,
+					    struct quarry_vmem_tag *tag, u64 start, u64 size);
+int __quarry_vmem_take(struct quarry_vmem *vmem, struct want *want, u64 *addr);
+int __quarry_vmem_fetch(struct quarry_vmem *vmem, struct want *want, u64 *addr);
+struct want __quarry_vmem_plain_want(const struct quarry_vmem *vmem, u64 size,
+				     unsigned int strategy);
+void __quarry_vmem_free_tag(struct quarry_vmem *vmem, struct quarry_vmem_tag *tag,
+			    struct quarry_region *back);
+void __quarry_vmem_give_span_back(struct quarry_vmem *vmem, struct quarry_region span);
+int __quarry_vmem_refuse(struct quarry_vmem *vmem, int err, const char *what, u64 value,
+			 unsigned long caller);
+
+#endif /* QUARRY_VMEM_INTERNAL_H */

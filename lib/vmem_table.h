@@ -1,0 +1,94 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * The part of vmem's table that is on the way of each allocation and free.
+ * lib/vmem_index.c tells how it works.
+ */
+#ifndef QUARRY_VMEM_TABLE_H
+#define QUARRY_VMEM_TABLE_H
+
+#include <linux/hash.h>
+
+#include "vmem_internal.h"
+
+static __always_inline unsigned int level_of(u64 size)
+{
+	return fls64(size) - 1;
+}
+
+static __always_inline u32 hash_of(u64 block, unsigned int level)
+{
+	return hash_64(block + ((u64)level << 58), 32);
+}
+
+/* Bucket 0 to 31 are in table 0, 32 to 63 in table 1, 64 to 127 in table 2. */
+static __always_inline struct quarry_vmem_tag **bucket_at(const struct quarry_vmem *vmem,
+							  unsigned int index)
+{
+	unsigned int table = __fls(index | (QUARRY_VMEM_NR_BUCKETS - 1)) -
+			     (ilog2(QUARRY_VMEM_NR_BUCKETS) - 1);
+
+	return (struct quarry_vmem_tag **)vmem->tables[table] + index;
+}
+
+static __always_inline struct quarry_vmem_tag **bucket_of(const struct quarry_vmem *vmem,
+							  u64 block, unsigned int level)
+{
+	u32 hash = hash_of(block, level);
+	unsigned int index = hash & vmem->bucket_mask;
+
+	if (index >= vmem->nr_buckets)
+		index = hash & (vmem->bucket_mask >> 1);
+	return bucket_at(vmem, index);
+}
+
+/* The segment in use with this start and size, which isn't 0, or NULL. */
+static __always_inline struct quarry_vmem_tag *
+__quarry_vmem_find(const struct quarry_vmem *vmem, u64 addr, u64 size)
+{
+	unsigned int level = level_of(size);
+	struct quarry_vmem_tag *tag = *bucket_of(vmem, addr >> level, level);
+
+	while (tag && (tag->start != addr || tag->size != size))
+		tag = tag->link;
+	return tag;
+}
+
+/* Take the segment in use with this start, size (not 0) and state out, or NULL. */
+static __always_inline struct quarry_vmem_tag *
+__quarry_vmem_table_take(struct quarry_vmem *vmem, u64 addr, u64 size,
+			 enum quarry_vmem_state state)
+{
+	unsigned int level = level_of(size);
+	struct quarry_vmem_tag **link = bucket_of(vmem, addr >> level, level);
+	struct quarry_vmem_tag *tag;
+
+	while ((tag = *link)) {
+		if (tag->start == addr && tag->size == size) {
+			if (unlikely(tag->state != state))
+				return NULL;
+			if (unlikely(tag->slotted) && !__quarry_vmem_unslot(vmem, tag, state))
+				return NULL;
+			*link = tag->link;
+			if (unlikely(--vmem->nr_used < vmem->shrink_below))
+				__quarry_vmem_table_shrink(vmem);
+			return tag;
+		}
+		link = &tag->link;
+	}
+	return NULL;
+}
+
+static __always_inline void __quarry_vmem_table_insert(struct quarry_vmem *vmem,
+						       struct quarry_vmem_tag *tag)
+{
+	unsigned int level = level_of(tag->size);
+	struct quarry_vmem_tag **bucket = bucket_of(vmem, tag->start >> level, level);
+
+	tag->link = *bucket;
+	*bucket = tag;
+	vmem->levels |= BIT_ULL(level);
+	if (unlikely(++vmem->nr_used > vmem->nr_buckets))
+		__quarry_vmem_table_grow(vmem);
+}
+
+#endif /* QUARRY_VMEM_TABLE_H */

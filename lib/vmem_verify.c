@@ -1,0 +1,308 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Vmem: the verifier.
+ *
+ * Spans say what is managed. So they are walked first, and along their addresses the
+ * segments, of which those in use must be found in the table, and they are counted;
+ * then the tries, which must have as many, and the counters are compared with that.
+ */
+#include <linux/bitmap.h>
+#include <linux/errno.h>
+#include <linux/export.h>
+#include <linux/lockdep.h>
+
+#include "vmem_table.h"
+
+/* What the walk over the segments counts. */
+struct census {
+	u64 total;
+	u64 used;
+	u64 imported;
+	unsigned long nr_spans;
+	unsigned long nr_bordered;
+	unsigned long nr_used;
+	unsigned long nr_free;
+};
+
+static int fault_at(struct quarry_fault *fault, const char *what, u64 addr, u64 expected,
+		    u64 found)
+{
+	*fault = (struct quarry_fault) {
+		.what = what, .addr = addr, .expected = expected, .found = found,
+	};
+	return -EUCLEAN;
+}
+
+/* ---- Segments ---- */
+
+static int verify_links(const struct quarry_vmem_tag *tag, struct quarry_fault *fault)
+{
+	const struct quarry_vmem_tag *next = tag->next;
+
+	if (!next)
+		return 0;
+	if (next->prev != tag)
+		return fault_at(fault, "neighbour doesn't link back", tag->start, 1, 0);
+	if (next->start != tag->start + tag->size)
+		return fault_at(fault, "neighbour doesn't begin at the end", tag->start,
+				tag->start + tag->size, next->start);
+	if (tag->state == QUARRY_VMEM_FREE && next->state == QUARRY_VMEM_FREE)
+		return fault_at(fault, "free neighbours not merged", tag->start, 0, 1);
+	return 0;
+}
+
+static int verify_segment(const struct quarry_vmem *vmem, const struct quarry_vmem_tag *tag,
+			  struct census *census, struct quarry_fault *fault)
+{
+	if (!is_range(tag->start, tag->size) ||
+	    !is_aligned_to_quantum(vmem, tag->start | tag->size))
+		return fault_at(fault, "segment can't be", tag->start, 0, tag->size);
+	if (tag->state > QUARRY_VMEM_CACHED)
+		return fault_at(fault, "state of a segment", tag->start, 0, tag->state);
+
+	if (tag->state == QUARRY_VMEM_FREE) {
+		census->nr_free++;
+	} else {
+		if (__quarry_vmem_find(vmem, tag->start, tag->size) != tag)
+			return fault_at(fault, "segment not in the table", tag->start, 1, 0);
+		if (tag->slotted != __quarry_vmem_is_slotted(vmem, tag))
+			return fault_at(fault, "slot of a segment", tag->start, tag->slotted,
+					!tag->slotted);
+		census->nr_used++;
+		census->used += tag->size;
+	}
+	return verify_links(tag, fault);
+}
+
+/* The segments from the start of a border-to-border stretch; sets its last address. */
+static int verify_stretch(const struct quarry_vmem *vmem, u64 start, u64 *last,
+			  struct census *census, struct quarry_fault *fault)
+{
+	const struct quarry_vmem_tag *tag = __quarry_vmem_locate(vmem, start);
+
+	if (!tag || tag->start != start || tag->prev)
+		return fault_at(fault, "no segment at the start of a span", start, start,
+				tag ? tag->start : 0);
+	for (; tag; tag = tag->next) {
+		int err = verify_segment(vmem, tag, census, fault);
+
+		if (err)
+			return err;
+		*last = last_of(tag);
+	}
+	return 0;
+}
+
+/* Spans one after another; those that aren't bordered are one stretch if adjacent. */
+static int verify_spans(const struct quarry_vmem *vmem, struct census *census,
+			struct quarry_fault *fault)
+{
+	struct rb_node *node = rb_first(&vmem->spans);
+
+	while (node) {
+		const struct span *span = rb_entry(node, struct span, node);
+		u64 start = span->start, last, found = 0;
+		bool bordered = span->bordered;
+		int err;
+
+		do {
+			last = span_last(span);
+			census->total += span->size;
+			census->imported += span->imported ? span->size : 0;
+			census->nr_spans++;
+			census->nr_bordered += span->bordered;
+			node = rb_next(node);
+			span = node ? rb_entry(node, struct span, node) : NULL;
+		} while (span && !bordered && !span->bordered && span->start == last + 1);
+
+		if (span && span->start <= last)
+			return fault_at(fault, "spans overlap", span->start, last, span->start);
+		err = verify_stretch(vmem, start, &found, census, fault);
+		if (err)
+			return err;
+		if (found != last)
+			return fault_at(fault, "segments don't fill a span", start, last, found);
+	}
+	return 0;
+}
+
+/* ---- Tries ---- */
+
+static u64 masks_below(const struct quarry_vmem_tag *tag)
+{
+	return (tag->child[0] ? tag->child[0]->mask : 0) |
+	       (tag->child[1] ? tag->child[1]->mask : 0);
+}
+
+static int verify_child(const struct quarry_vmem_tag *tag, unsigned int side,
+			struct quarry_fault *fault)
+{
+	const struct quarry_vmem_tag *child = tag->child[side];
+
+	if (!child)
+		return 0;
+	if ((child->start ^ tag->start) >> tag->bit >> 1)
+		return fault_at(fault, "node in another's subtree", child->start, tag->start,
+				child->start);
+	if (((child->start >> tag->bit) & 1) != side)
+		return fault_at(fault, "node on the wrong side", child->start, side, !side);
+	if (tag->bit ? child->bit >= tag->bit : child->bit)
+		return fault_at(fault, "bits don't fall on the way down", child->start,
+				tag->bit, child->bit);
+	return 0;
+}
+
+static int verify_node(const struct quarry_vmem *vmem, const struct quarry_vmem_tag *tag,
+		       unsigned int class, struct quarry_fault *fault)
+{
+	u64 mask = BIT_ULL(tag->own) | masks_below(tag);
+	int err;
+
+	if (tag->state != QUARRY_VMEM_FREE)
+		return fault_at(fault, "segment in use in a class", tag->start, 0, tag->state);
+	if (class_of(tag->size >> vmem->quantum_shift) != class)
+		return fault_at(fault, "segment in another's class", tag->start, class,
+				class_of(tag->size >> vmem->quantum_shift));
+	if (tag->own != __quarry_vmem_colour(vmem, tag))
+		return fault_at(fault, "colour of a segment", tag->start,
+				__quarry_vmem_colour(vmem, tag), tag->own);
+	if (tag->mask != mask)
+		return fault_at(fault, "colours below a node", tag->start, mask, tag->mask);
+	err = verify_child(tag, 0, fault);
+	return err ?: verify_child(tag, 1, fault);
+}
+
+/* Walk a trie with the nodes whose right side is still to come on a stack. */
+static int verify_trie(struct quarry_vmem *vmem, unsigned int class,
+		       struct quarry_fault *fault)
+{
+	struct quarry_vmem_tag *tag = vmem->roots[class];
+	unsigned int depth = 0;
+	u32 nr = 0;
+	int err;
+
+	while (tag || depth) {
+		if (!tag) {
+			tag = vmem->path[--depth]->child[1];
+			continue;
+		}
+		err = verify_node(vmem, tag, class, fault);
+		if (err)
+			return err;
+		if (++nr > vmem->nr_in_class[class] || depth == QUARRY_VMEM_MAX_DEPTH)
+			break;
+		vmem->path[depth++] = tag;
+		tag = tag->child[0];
+	}
+	if (nr != vmem->nr_in_class[class])
+		return fault_at(fault, "count of a class", class, vmem->nr_in_class[class], nr);
+	return 0;
+}
+
+static int verify_classes(struct quarry_vmem *vmem, unsigned long nr_free,
+			  struct quarry_fault *fault)
+{
+	unsigned int class;
+	unsigned long nr = 0;
+	int err;
+
+	for (class = 0; class < QUARRY_VMEM_NR_CLASSES; class++) {
+		bool any = vmem->avail[class / 64] & BIT_ULL(class % 64);
+
+		if (any != !!vmem->roots[class])
+			return fault_at(fault, "mask of classes", class, !any, any);
+		err = verify_trie(vmem, class, fault);
+		if (err)
+			return err;
+		nr += vmem->nr_in_class[class];
+	}
+	if (nr != nr_free)
+		return fault_at(fault, "free segments in classes", 0, nr_free, nr);
+	return 0;
+}
+
+/* ---- Totals ---- */
+
+static int verify_tags(const struct quarry_vmem *vmem, const struct census *census,
+		       struct quarry_fault *fault)
+{
+	unsigned long nr = census->nr_spans + census->nr_used + census->nr_free;
+	const struct quarry_vmem_tag *tag;
+	unsigned long nr_free = 0;
+
+	for (tag = vmem->free_tags; tag && nr_free <= vmem->nr_tags; tag = tag->link)
+		nr_free++;
+	if (nr_free != vmem->nr_free_tags)
+		return fault_at(fault, "count of free tags", 0, nr_free, vmem->nr_free_tags);
+	if (nr + nr_free != vmem->nr_tags)
+		return fault_at(fault, "count of tags", 0, nr + nr_free, vmem->nr_tags);
+	return 0;
+}
+
+static int verify_totals(const struct quarry_vmem *vmem, const struct census *census,
+			 struct quarry_fault *fault)
+{
+	const struct {
+		const char *what;
+		u64 expected, found;
+	} totals[] = {
+		{ "total", census->total, vmem->total },
+		{ "size in use", census->used, vmem->used },
+		{ "size imported", census->imported, vmem->imported },
+		{ "count of spans", census->nr_spans, vmem->nr_spans },
+		{ "count of spans to release", census->nr_bordered, vmem->nr_bordered },
+		{ "count of segments in use", census->nr_used, vmem->nr_used },
+	};
+	unsigned int i;
+
+	for (i = 0; i < ARRAY_SIZE(totals); i++)
+		if (totals[i].expected != totals[i].found)
+			return fault_at(fault, totals[i].what, 0, totals[i].expected,
+					totals[i].found);
+	if (vmem->peak < census->used)
+		return fault_at(fault, "peak below the size in use", 0, census->used, vmem->peak);
+	return verify_tags(vmem, census, fault);
+}
+
+static int __quarry_vmem_verify(struct quarry_vmem *vmem, struct quarry_fault *fault)
+{
+	struct census census = {};
+	int err;
+
+	lockdep_assert_held(&vmem->lock);
+
+	if (vmem->broken)
+		return fault_at(fault, "out of service", 0, 0, 1);
+	err = verify_spans(vmem, &census, fault);
+	if (!err)
+		err = verify_classes(vmem, census.nr_free, fault);
+	return err ?: verify_totals(vmem, &census, fault);
+}
+
+/**
+ * quarry_vmem_verify() - recompute every invariant from scratch
+ * @vmem: the arena
+ * @fault: filled in with the first that doesn't hold, its addr as it is; may be NULL
+ *
+ * For tests and for people who look: holds the lock, interrupts off, all the while.
+ *
+ * Context: any but NMI. O(segments).
+ * Return: 0; -EUCLEAN, and a line in the log, if something is wrong.
+ */
+int quarry_vmem_verify(struct quarry_vmem *vmem, struct quarry_fault *fault)
+{
+	struct quarry_fault found = {};
+	unsigned long irq;
+	int err;
+
+	raw_spin_lock_irqsave(&vmem->lock, irq);
+	err = __quarry_vmem_verify(vmem, &found);
+	raw_spin_unlock_irqrestore(&vmem->lock, irq);
+
+	if (err)
+		quarry_report_fault("vmem", vmem->name, &found);
+	if (fault)
+		*fault = found;
+	return err;
+}
+EXPORT_SYMBOL_GPL(quarry_vmem_verify);
