@@ -17,8 +17,8 @@
  * Elsewhere whole runs are timed (bench_time.c). Nobody needs to say which: a
  * thousand instructions are tried, and must count as a thousand each time.
  *
- * Another allocator takes its row in bench_allocators[], and workloads of the
- * sizes that it serves take theirs in bench_workloads[].
+ * Allocators that serve the same requests are a family, with its own sizes and
+ * workloads; families[] has them all. Another allocator takes its row in its family.
  */
 #define pr_fmt(fmt) KBUILD_MODNAME ": " fmt
 
@@ -52,6 +52,10 @@ static unsigned int rounds = 15;
 module_param(rounds, uint, 0444);
 MODULE_PARM_DESC(rounds, "runs that the median is taken of when timing (default 15)");
 
+static char *only = "";
+module_param(only, charp, 0444);
+MODULE_PARM_DESC(only, "a family of allocators to measure (default: all of them)");
+
 #define MAX_STEPS	1000000
 #define MAX_ROUNDS	1000
 
@@ -59,16 +63,12 @@ MODULE_PARM_DESC(rounds, "runs that the median is taken of when timing (default 
 static bool counting;
 static struct dentry *folder;
 
-const struct bench_allocator *const bench_allocators[] = {
-	&bench_nothing,
-	&bench_buddy,
-	&bench_alloc_pages,
-	&bench_alloc_pages_comp,
-	&bench_gen_pool,
-#if IS_ENABLED(CONFIG_GPU_BUDDY)
-	&bench_gpu_buddy,
-#endif
-	NULL
+static const struct bench_family *const families[] = {
+	&bench_pages,
+	&bench_objects,
+	&bench_bulk,
+	&bench_bytes,
+	&bench_ranges,
 };
 
 /* ---- The clock ---- */
@@ -140,15 +140,21 @@ static void forget_results(void)
 		kfree(line);
 }
 
+static const char *const kinds[] = {
+	[BENCH_WORKLOAD] = "workload",
+	[BENCH_STATE] = "state",
+	[BENCH_FIGURE] = "figure",
+};
+
 static void show_result(struct seq_file *file, const struct bench_result *result)
 {
 	u32 tenth;
 	u64 avg = div_u64_rem(result->avg, 10, &tenth);
 
-	seq_printf(file, "%s,%s,%s,%llu,%u,%u,%lu,%lu,%llu,%llu.%u,%llu,%llu,%s\n",
-		   result->allocator, result->workload, result->op, result->space / SZ_1M,
-		   result->slots, result->threads, result->count, result->failed, result->min,
-		   avg, tenth, result->p99, result->max, result->note);
+	seq_printf(file, "%s,%s,%s,%s,%s,%llu,%u,%u,%lu,%lu,%llu,%llu.%u,%llu,%llu,%s\n",
+		   kinds[result->kind], result->family, result->allocator, result->workload,
+		   result->op, result->space / SZ_1K, result->slots, result->threads, result->count,
+		   result->failed, result->min, avg, tenth, result->p99, result->max, result->note);
 }
 
 static int results_show(struct seq_file *file, void *unused)
@@ -164,7 +170,7 @@ static int results_show(struct seq_file *file, void *unused)
 		seq_printf(file, "# rounds: %u\n", rounds);
 	seq_printf(file, "# nothing counts: %llu\n", clock.nothing);
 	seq_printf(file, "# %u nops count: %llu\n", NR_NOPS, clock.nops);
-	seq_puts(file, "allocator,workload,op,space_mib,slots,threads,");
+	seq_puts(file, "kind,family,allocator,workload,op,space_kib,slots,threads,");
 	seq_puts(file, "count,failed,min,avg,p99,max,note\n");
 	list_for_each_entry(line, &lines, list)
 		show_result(file, &line->result);
@@ -208,6 +214,26 @@ static int check_parameters(void)
 	return 0;
 }
 
+/* Those that the user wants, which must be at least one. */
+static int measure_families(void)
+{
+	const struct bench_plan plan = { .steps = steps, .rounds = rounds, .seed = seed };
+	unsigned int i, nr = 0;
+	int err = 0;
+
+	for (i = 0; i < ARRAY_SIZE(families) && !err; i++) {
+		if (*only && strcmp(only, families[i]->name))
+			continue;
+		err = counting ? bench_count(families[i], &plan) : bench_time(families[i], &plan);
+		if (!err && counting && families[i]->figures)
+			err = bench_tell_figures(families[i], &plan);
+		nr++;
+	}
+	if (!nr)
+		pr_err("no family of allocators is called %s\n", only);
+	return nr ? err : -EINVAL;
+}
+
 static int __init quarry_bench_init(void)
 {
 	int err;
@@ -216,7 +242,7 @@ static int __init quarry_bench_init(void)
 	err = check_parameters();
 	if (err)
 		return err;
-	err = counting ? bench_count(steps, seed) : bench_time(steps, rounds, seed);
+	err = measure_families();
 	if (err) {
 		pr_err("can't measure: %d\n", err);
 		forget_results();

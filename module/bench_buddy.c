@@ -132,8 +132,6 @@ static u64 splits_and_merges(void *ctx)
 
 #define BUDDY(_name, _alloc)		\
 	.name = _name,			\
-	.min_size = PAGE,		\
-	.max_size = SZ_64M,		\
 	.own_space = true,		\
 	.setup = space_setup,		\
 	.teardown = space_teardown,	\
@@ -329,23 +327,69 @@ static int ask_window_at_end(struct bench_run *run)
 	return comb(space, 128);
 }
 
-const struct bench_worst bench_buddy_worst[] = {
-	{ "one page of a free space", &bench_buddy, PAGE, NULL },
-	{ "one page of a free space topdown", &topdown, PAGE, ask_topdown },
-	{ "last free page", &bench_buddy, PAGE, leave_last_page },
-	{ "first page alone free topdown", &topdown, PAGE, leave_first_page },
-	{ "63 pages of a free space", &exact, 63 * PAGE, ask_exact },
-	{ "33 pages of a free space", &exact, 33 * PAGE, ask_exact },
-	{ "2047 pages of a free space", &exact, 2047 * PAGE, ask_exact },
-	{ "second page of a free space", &reserve, PAGE, ask_second_page },
-	{ "last page of a free space", &reserve, PAGE, ask_last_page },
-	{ "page between all orders", &reserve, PAGE, ask_page_between },
-	{ "first page beside pieces of all orders", &reserve, PAGE, ask_first_beside_pieces },
-	{ "last page beside pieces of all orders", &reserve, PAGE, ask_last_beside_pieces },
-	{ "all but both ends", &range, PAGE, ask_all_but_both_ends },
-	{ "even page among odd ones", &xalloc, PAGE, ask_even_page },
-	{ "multiple of 64 among odd pages", &xalloc, PAGE, ask_multiple_of_64 },
-	{ "no multiple of 128 in any order", &xalloc, PAGE, ask_multiple_of_128 },
-	{ "window at the end in all orders", &xalloc, PAGE, ask_window_at_end },
+/* ---- What is measured ---- */
+
+#define FREE_SPACE	"one page of a free space"
+
+#define SIZES(_slots)	.slots = _slots, .min_size = PAGE, .max_size = PAGE << 6
+
+static const struct bench_workload workloads[] = {
+	{ BENCH_HOT_PAIR, SIZES(500) },
+	{ BENCH_CHURN, SIZES(100) },
+	{ BENCH_CHURN, SIZES(500) },
+	{ BENCH_CHURN, SIZES(1000) },
+	{ BENCH_CHURN, SIZES(2000) },
+	{ BENCH_FILL_DRAIN_IN_ORDER, SIZES(2000) },
+	{ BENCH_FILL_DRAIN_IN_REVERSE, SIZES(2000) },
+	{ BENCH_FILL_DRAIN_SHUFFLED, SIZES(2000) },
+	{ .name = FREE_SPACE, SIZES(1), .own_space = true, .body = bench_hot_pair },
 	{}
+};
+
+#define WORST	BENCH_STATE_PAIR
+
+static const struct bench_state states[] = {
+	/* Fits the smallest space. */
+	{ &bench_buddy, { BENCH_CHURN, SIZES(300) } },
+	WORST(FREE_SPACE, &bench_buddy, PAGE, NULL),
+	WORST(FREE_SPACE " topdown", &topdown, PAGE, ask_topdown),
+	WORST("last free page", &bench_buddy, PAGE, leave_last_page),
+	WORST("first page alone free topdown", &topdown, PAGE, leave_first_page),
+	WORST("63 pages of a free space", &exact, 63 * PAGE, ask_exact),
+	WORST("33 pages of a free space", &exact, 33 * PAGE, ask_exact),
+	WORST("2047 pages of a free space", &exact, 2047 * PAGE, ask_exact),
+	WORST("second page of a free space", &reserve, PAGE, ask_second_page),
+	WORST("last page of a free space", &reserve, PAGE, ask_last_page),
+	WORST("page between all orders", &reserve, PAGE, ask_page_between),
+	WORST("first page beside pieces of all orders", &reserve, PAGE, ask_first_beside_pieces),
+	WORST("last page beside pieces of all orders", &reserve, PAGE, ask_last_beside_pieces),
+	WORST("all but both ends", &range, PAGE, ask_all_but_both_ends),
+	WORST("even page among odd ones", &xalloc, PAGE, ask_even_page),
+	WORST("multiple of 64 among odd pages", &xalloc, PAGE, ask_multiple_of_64),
+	WORST("no multiple of 128 in any order", &xalloc, PAGE, ask_multiple_of_128),
+	WORST("window at the end in all orders", &xalloc, PAGE, ask_window_at_end),
+	{}
+};
+
+static const struct bench_allocator *const allocators[] = {
+	&bench_nothing,
+	&bench_buddy,
+	&bench_alloc_pages,
+	&bench_alloc_pages_comp,
+	&bench_gen_pool_4k,
+#if IS_ENABLED(CONFIG_GPU_BUDDY)
+	&bench_gpu_buddy,
+#endif
+	NULL
+};
+
+static const u64 spaces[] = { SZ_16M, SZ_64M, SZ_1G, 0 };
+
+const struct bench_family bench_pages = {
+	.name = "pages",
+	.allocators = allocators,
+	.workloads = workloads,
+	.space = SZ_64M,
+	.states = states,
+	.spaces = spaces,
 };

@@ -19,7 +19,6 @@
 
 #include "bench.h"
 
-#define NR_WORST_STEPS	8
 #define NR_OVERHEAD_CALLS	100
 
 enum op {
@@ -58,6 +57,20 @@ struct series {
 struct bench_recorder {
 	unsigned int capacity;
 	struct series series[NR_OPS];
+};
+
+/**
+ * struct task - what a run is for
+ * @plan: how many operations, and the seed
+ * @kind: what the lines of the table tell
+ * @family: its name
+ * @space: what an allocator gets that has a space of its own
+ */
+struct task {
+	const struct bench_plan *plan;
+	enum bench_kind kind;
+	const char *family;
+	u64 space;
 };
 
 /* What the measuring costs, so that a call that does nothing costs 0. */
@@ -142,34 +155,38 @@ static int compare_costs(const void *a, const void *b)
 	return (left > right) - (left < right);
 }
 
-static u64 tenths_of_average(const struct series *series)
+static u64 tenths_of_average(const struct series *series, unsigned int batch)
 {
-	u64 sum = 0;
+	u64 sum = 0, nr = (u64)series->nr * batch;
 	unsigned int i;
 
 	for (i = 0; i < series->nr; i++)
 		sum += series->costs[i];
-	return div_u64(sum * 10 + series->nr / 2, series->nr);
+	return div64_u64(sum * 10 + nr / 2, nr);
 }
 
-static int report_series(const struct series *series, struct bench_result *result)
+static int report_series(const struct series *series, unsigned int batch,
+			 struct bench_result *result)
 {
 	if (!series->nr)
 		return 0;
 	sort(series->costs, series->nr, sizeof(*series->costs), compare_costs, NULL);
 	result->count = series->nr;
-	result->min = series->min;
-	result->avg = tenths_of_average(series);
-	result->p99 = series->costs[(series->nr - 1) * 99 / 100];
-	result->max = series->max;
+	result->min = series->min / batch;
+	result->avg = tenths_of_average(series, batch);
+	result->p99 = series->costs[(series->nr - 1) * 99 / 100] / batch;
+	result->max = series->max / batch;
 	snprintf(result->note, sizeof(result->note), "size %zu; live %u; work %llu",
 		 series->max_size, series->max_live, series->max_work);
 	return bench_report(result);
 }
 
-static int report_run(const struct bench_run *run)
+static int report_run(const struct bench_run *run, const struct task *task)
 {
+	unsigned int batch = run->allocator->batch ?: 1;
 	struct bench_result result = {
+		.kind = task->kind,
+		.family = task->family,
 		.allocator = run->allocator->name,
 		.workload = run->workload->name,
 		.space = run->space,
@@ -182,18 +199,18 @@ static int report_run(const struct bench_run *run)
 
 	for (op = 0; op < NR_OPS && !err; op++) {
 		result.op = op_names[op];
-		err = report_series(&run->recorder->series[op], &result);
+		err = report_series(&run->recorder->series[op], batch, &result);
 	}
 	return err;
 }
 
-/* Runs the workload's body with @recorder, in a fresh space. */
-static int record_body(struct bench_run *run, u32 seed)
+/* Runs the workload's body with a recorder, in a fresh space. */
+static int record_body(struct bench_run *run, const struct task *task)
 {
 	struct bench_recorder recorder;
 	int err;
 
-	err = bench_run_warm(run, seed);
+	err = bench_run_warm(run, task->plan->seed);
 	if (err)
 		return err;
 	err = recorder_init(&recorder, 2 * run->steps + run->nr_slots);
@@ -201,87 +218,55 @@ static int record_body(struct bench_run *run, u32 seed)
 		return err;
 	run->recorder = &recorder;
 	run->workload->body(run);
-	err = report_run(run);
+	err = report_run(run, task);
 	run->recorder = NULL;
 	recorder_fini(&recorder);
 	return err;
 }
 
-static int measure(const struct bench_allocator *allocator,
-		   const struct bench_workload *workload, u64 space,
-		   unsigned int steps, u32 seed)
+static int measure(const struct task *task, const struct bench_allocator *allocator,
+		   const struct bench_workload *workload)
 {
 	struct bench_run run = {
 		.allocator = allocator,
 		.workload = workload,
-		.space = space,
+		.space = workload->space ?: task->space,
 		.nr_slots = workload->slots,
-		.steps = steps,
+		.steps = workload->steps ?: task->plan->steps,
 	};
 	int err;
 
-	err = bench_run_init(&run);
+	err = bench_run_start(&run);
 	if (err)
 		return err;
-	run.ctx = allocator->setup(space);
-	err = PTR_ERR_OR_ZERO(run.ctx);
-	if (err)
-		goto fini;
-	err = record_body(&run, seed);
-	bench_run_drain(&run);
-	allocator->teardown(run.ctx);
-fini:
-	bench_run_fini(&run);
+	err = record_body(&run, task);
+	bench_run_stop(&run);
 	return err;
 }
 
-/* Every allocator at every workload that suits it. */
-static int count_workloads(unsigned int steps, u32 seed)
+static int count_workload(const struct task *task, const struct bench_family *family,
+			  const struct bench_workload *workload)
 {
-	const struct bench_workload *workload;
 	unsigned int i;
-	int err;
+	int err = 0;
 
-	for (workload = bench_workloads; workload->name; workload++) {
-		pr_info("counting instructions: %s, up to %u live\n", workload->name,
-			workload->slots);
-		for (i = 0; bench_allocators[i]; i++) {
-			if (!bench_suits(workload, bench_allocators[i]))
-				continue;
-			err = measure(bench_allocators[i], workload, SZ_64M, steps, seed);
-			if (err)
-				return err;
-		}
-	}
-	return 0;
+	pr_info("counting instructions: %s, %s, %u slots\n", family->name, workload->name,
+		workload->slots);
+	for (i = 0; family->allocators[i] && !err; i++)
+		if (bench_suits(workload, family->allocators[i]))
+			err = measure(task, family->allocators[i], workload);
+	return err;
 }
 
-/* After a pair the state is there again, so that a few pairs tell the cost. */
-static int count_worst(const struct bench_worst *worst, u64 space, u32 seed)
+static int count_states(const struct task *task, const struct bench_family *family)
 {
-	struct bench_workload workload = {
-		.name = worst->name,
-		.slots = 1,
-		.min_size = worst->size,
-		.max_size = worst->size,
-		.own_space = true,
-		.warm = worst->prepare,
-		.body = bench_worst_body,
-	};
+	const struct bench_state *state;
+	int err = 0;
 
-	return measure(worst->allocator, &workload, space, NR_WORST_STEPS, seed);
-}
-
-/* What must not grow with the space: a typical run, and the worst states. */
-static int count_in_space(u64 space, unsigned int steps, u32 seed)
-{
-	const struct bench_worst *worst;
-	int err;
-
-	pr_info("counting instructions: worst cases in %llu MiB\n", space / SZ_1M);
-	err = measure(&bench_buddy, &bench_scaling, space, steps, seed);
-	for (worst = bench_buddy_worst; worst->name && !err; worst++)
-		err = count_worst(worst, space, seed);
+	pr_info("counting instructions: %s, states in %llu KiB\n", family->name,
+		task->space / SZ_1K);
+	for (state = family->states; state->allocator && !err; state++)
+		err = measure(task, state->allocator, &state->workload);
 	return err;
 }
 
@@ -310,22 +295,32 @@ static int find_overhead(void)
 }
 
 /**
- * bench_count() - count the instructions of every allocator at every workload
- * @steps: operations that a run measures
- * @seed: of the random sequence
+ * bench_count() - count the instructions of a family of allocators
+ * @family: each of its allocators is put to each of its workloads and states
+ * @plan: how many operations a run measures, and the seed
  *
  * Return: 0 or an errno.
  */
-int bench_count(unsigned int steps, u32 seed)
+int bench_count(const struct bench_family *family, const struct bench_plan *plan)
 {
-	static const u64 spaces[] = { SZ_16M, SZ_64M, SZ_1G };
-	unsigned int i;
+	struct task task = {
+		.plan = plan,
+		.kind = BENCH_WORKLOAD,
+		.family = family->name,
+		.space = family->space,
+	};
+	const struct bench_workload *workload;
+	const u64 *space;
 	int err;
 
 	err = find_overhead();
-	if (!err)
-		err = count_workloads(steps, seed);
-	for (i = 0; i < ARRAY_SIZE(spaces) && !err; i++)
-		err = count_in_space(spaces[i], steps, seed);
+	for (workload = family->workloads; workload->name && !err; workload++)
+		if (!workload->handover)
+			err = count_workload(&task, family, workload);
+	task.kind = BENCH_STATE;
+	for (space = family->spaces; family->states && *space && !err; space++) {
+		task.space = *space;
+		err = count_states(&task, family);
+	}
 	return err;
 }

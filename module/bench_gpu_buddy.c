@@ -68,8 +68,6 @@ static void gpu_free(void *ctx, const struct bench_slot *slot)
 
 const struct bench_allocator bench_gpu_buddy = {
 	.name = "gpu_buddy",
-	.min_size = SZ_4K,
-	.max_size = SZ_64M,
 	.own_space = true,
 	.sleeps = true,
 	.setup = gpu_setup,

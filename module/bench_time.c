@@ -28,24 +28,28 @@
 #include <linux/sizes.h>
 #include <linux/slab.h>
 #include <linux/sort.h>
+#include <linux/string.h>
 
 #include "bench.h"
 
 #define MAX_THREADS	2
-#define SPACE		((u64)SZ_64M)
 
 /**
- * struct trial - what all allocators are put to
- * @workload: the workload
+ * struct trial - what the allocators of a family are put to
+ * @family: the family
+ * @workload: one of its workloads
+ * @space: what an allocator gets that has a space of its own
  * @nr_threads: threads that run it at once, on a CPU each, sharing its slots
- * @steps: operations that each thread does
- * @seed: of the first thread's sequence
+ * @plan: operations that each thread does, and the first one's seed
+ * @ring: where a workload that hands over does
  */
 struct trial {
+	const struct bench_family *family;
 	const struct bench_workload *workload;
+	u64 space;
 	unsigned int nr_threads;
-	unsigned int steps;
-	u32 seed;
+	const struct bench_plan *plan;
+	struct bench_ring *ring;
 };
 
 /**
@@ -95,6 +99,16 @@ static u64 time_body(struct bench_run *run)
 	return ns;
 }
 
+/* A thread at one end of a ring does half of each pair. */
+static u64 tenths_of_pair(const struct bench_run *run, u64 ns)
+{
+	u64 nr = (u64)run->nr_done * (run->allocator->batch ?: 1);
+
+	if (!nr)
+		return 0;
+	return div64_u64((run->ring ? 10 : 20) * ns, nr);
+}
+
 static int thread_main(void *data)
 {
 	struct thread *thread = data;
@@ -107,8 +121,7 @@ static int thread_main(void *data)
 		cpu_relax();
 
 	ns = time_body(&thread->run);
-	if (thread->run.nr_done)
-		thread->tenths = div64_ul(20 * ns, thread->run.nr_done);
+	thread->tenths = tenths_of_pair(&thread->run, ns);
 	if (atomic_dec_and_test(&gate->nr_running))
 		complete(&gate->done);
 	return 0;
@@ -149,6 +162,7 @@ static int thread_init(struct thread *thread, unsigned int cpu)
 static int threads_init(struct thread *threads, const struct trial *trial,
 			const struct bench_allocator *allocator, void *ctx, struct gate *gate)
 {
+	const struct bench_workload *workload = trial->workload;
 	unsigned int i = 0, cpu;
 	int err;
 
@@ -158,11 +172,13 @@ static int threads_init(struct thread *threads, const struct trial *trial,
 		threads[i] = (struct thread) {
 			.run.allocator = allocator,
 			.run.ctx = ctx,
-			.run.workload = trial->workload,
-			.run.space = SPACE / trial->nr_threads,
-			.run.nr_slots = max(trial->workload->slots / trial->nr_threads, 1U),
-			.run.steps = trial->steps,
-			.seed = trial->seed + i,
+			.run.workload = workload,
+			.run.space = div_u64(trial->space, trial->nr_threads),
+			.run.nr_slots = max(workload->slots / trial->nr_threads, 1U),
+			.run.steps = workload->steps ?: trial->plan->steps,
+			.run.ring = trial->ring,
+			.run.frees = i,
+			.seed = trial->plan->seed + i,
 			.gate = gate,
 		};
 		err = thread_init(&threads[i], cpu);
@@ -226,6 +242,8 @@ static int time_run(const struct trial *trial, const struct bench_allocator *all
 	};
 	int err;
 
+	if (trial->ring)
+		memset(trial->ring, 0, sizeof(*trial->ring));
 	err = threads_init(threads, trial, allocator, ctx, &gate);
 	if (err)
 		return err;
@@ -238,7 +256,7 @@ static int time_run(const struct trial *trial, const struct bench_allocator *all
 static int time_in_fresh_space(const struct trial *trial, const struct bench_allocator *allocator,
 			       struct score *score)
 {
-	void *ctx = allocator->setup(SPACE);
+	void *ctx = allocator->setup(trial->space);
 	int err;
 
 	if (IS_ERR(ctx))
@@ -261,10 +279,11 @@ static int report_score(const struct trial *trial, const struct bench_allocator 
 			const struct score *score)
 {
 	struct bench_result result = {
+		.family = trial->family->name,
 		.allocator = allocator->name,
 		.workload = trial->workload->name,
 		.op = "pair",
-		.space = SPACE,
+		.space = trial->space,
 		.slots = trial->workload->slots,
 		.threads = trial->nr_threads,
 		.count = score->nr_done / 2,
@@ -278,27 +297,27 @@ static int report_score(const struct trial *trial, const struct bench_allocator 
 	return bench_report(&result);
 }
 
-static void scores_fini(struct score *scores)
+static void scores_fini(struct score *scores, const struct bench_family *family)
 {
 	unsigned int i;
 
-	for (i = 0; bench_allocators[i]; i++)
+	for (i = 0; family->allocators[i]; i++)
 		kfree(scores[i].tenths);
 	kfree(scores);
 }
 
-static struct score *scores_init(unsigned int nr_rounds)
+static struct score *scores_init(const struct bench_family *family, unsigned int nr_rounds)
 {
 	struct score *scores;
 	unsigned int i, nr = 0;
 
-	while (bench_allocators[nr])
+	while (family->allocators[nr])
 		nr++;
 	scores = kcalloc(nr, sizeof(*scores), GFP_KERNEL);
 	for (i = 0; scores && i < nr; i++) {
 		scores[i].tenths = kcalloc(nr_rounds, sizeof(*scores[i].tenths), GFP_KERNEL);
 		if (!scores[i].tenths) {
-			scores_fini(scores);
+			scores_fini(scores, family);
 			return NULL;
 		}
 	}
@@ -308,50 +327,77 @@ static struct score *scores_init(unsigned int nr_rounds)
 /* A round: each allocator that the workload suits, one after another. */
 static int time_round(const struct trial *trial, struct score *scores)
 {
-	unsigned int i;
+	const struct bench_allocator *const *allocator = trial->family->allocators;
 	int err = 0;
 
-	for (i = 0; bench_allocators[i] && !err; i++)
-		if (bench_suits(trial->workload, bench_allocators[i]))
-			err = time_in_fresh_space(trial, bench_allocators[i], &scores[i]);
+	for (; *allocator && !err; allocator++, scores++)
+		if (bench_suits(trial->workload, *allocator))
+			err = time_in_fresh_space(trial, *allocator, scores);
 	return err;
 }
 
-static int time_trial(const struct trial *trial, unsigned int nr_rounds)
+static int time_trial(const struct trial *trial)
 {
-	struct score *scores = scores_init(nr_rounds);
+	const struct bench_allocator *const *allocators = trial->family->allocators;
+	struct score *scores = scores_init(trial->family, trial->plan->rounds);
 	unsigned int i;
 	int err = 0;
 
 	if (!scores)
 		return -ENOMEM;
-	pr_info("timing: %s, up to %u live, %u threads\n", trial->workload->name,
-		trial->workload->slots, trial->nr_threads);
-	for (i = 0; i < nr_rounds && !err; i++)
+	pr_info("timing: %s, %s, %u slots, %u threads\n", trial->family->name,
+		trial->workload->name, trial->workload->slots, trial->nr_threads);
+	for (i = 0; i < trial->plan->rounds && !err; i++)
 		err = time_round(trial, scores);
-	for (i = 0; bench_allocators[i] && !err; i++)
+	for (i = 0; allocators[i] && !err; i++)
 		if (scores[i].nr_rounds)
-			err = report_score(trial, bench_allocators[i], &scores[i]);
-	scores_fini(scores);
+			err = report_score(trial, allocators[i], &scores[i]);
+	scores_fini(scores, trial->family);
+	return err;
+}
+
+static int time_handover(struct trial *trial)
+{
+	struct bench_ring *ring = kzalloc(sizeof(*ring), GFP_KERNEL);
+	int err;
+
+	if (!ring)
+		return -ENOMEM;
+	trial->ring = ring;
+	trial->nr_threads = 2;
+	err = time_trial(trial);
+	trial->ring = NULL;
+	kfree(ring);
+	return err;
+}
+
+/* On one CPU, and on as many as there are; what takes two, on two. */
+static int time_workload(struct trial *trial)
+{
+	unsigned int most = min_t(unsigned int, MAX_THREADS, num_online_cpus());
+	int err = 0;
+
+	trial->space = trial->workload->space ?: trial->family->space;
+	if (trial->workload->handover)
+		return most < 2 ? 0 : time_handover(trial);
+	for (trial->nr_threads = 1; trial->nr_threads <= most && !err; trial->nr_threads++)
+		err = time_trial(trial);
 	return err;
 }
 
 /**
- * bench_time() - time every allocator at every workload that suits it
- * @steps: operations that a thread does in a run
- * @nr_rounds: runs to take the median of
- * @seed: of the random sequence
+ * bench_time() - time a family of allocators
+ * @family: each of its allocators is put to each of its workloads
+ * @plan: how many operations a thread does in a run, how many runs, and the seed
  *
  * Return: 0 or an errno.
  */
-int bench_time(unsigned int steps, unsigned int nr_rounds, u32 seed)
+int bench_time(const struct bench_family *family, const struct bench_plan *plan)
 {
-	struct trial trial = { .steps = steps, .seed = seed };
-	unsigned int most = min_t(unsigned int, MAX_THREADS, num_online_cpus());
+	struct trial trial = { .family = family, .plan = plan };
 	int err = 0;
 
-	for (trial.workload = bench_workloads; trial.workload->name; trial.workload++)
-		for (trial.nr_threads = 1; trial.nr_threads <= most && !err; trial.nr_threads++)
-			err = time_trial(&trial, nr_rounds);
+	for (trial.workload = family->workloads; trial.workload->name && !err; trial.workload++)
+		err = time_workload(&trial);
 	return err;
 }

@@ -3,25 +3,35 @@
  * Patterns of use. They know no allocator, and draw the same numbers whichever
  * it is and however it answers, so that all of them get the same requests.
  */
+#include <linux/err.h>
+#include <linux/kernel.h>
 #include <linux/log2.h>
 #include <linux/minmax.h>
 #include <linux/mm.h>
-#include <linux/sizes.h>
+#include <linux/processor.h>
 
 #include "bench.h"
 
-#define PAGE_4K		((size_t)SZ_4K)
-
-static u32 draw(struct bench_run *run, u32 below)
+u32 bench_draw(struct bench_run *run, u32 below)
 {
 	return prandom_u32_state(&run->random) % below;
 }
 
-static size_t draw_size(struct bench_run *run)
+size_t bench_draw_size(struct bench_run *run)
 {
-	const struct bench_workload *workload = run->workload;
+	size_t min = run->workload->min_size, max = run->workload->max_size ?: min;
 
-	return workload->min_size << draw(run, ilog2(workload->max_size / workload->min_size) + 1);
+	switch (run->workload->spread) {
+	case BENCH_UNIFORM:
+		return min * (bench_draw(run, max / min) + 1);
+	case BENCH_BYTES:
+		return min + bench_draw(run, max - min + 1);
+	case BENCH_LOG:
+		min <<= bench_draw(run, ilog2(max / min));
+		return min + bench_draw(run, min);
+	default:
+		return min << bench_draw(run, ilog2(max / min) + 1);
+	}
 }
 
 bool bench_run_alloc(struct bench_run *run, struct bench_slot *slot, size_t size)
@@ -42,7 +52,7 @@ bool bench_run_alloc(struct bench_run *run, struct bench_slot *slot, size_t size
 	return true;
 }
 
-static void run_free(struct bench_run *run, struct bench_slot *slot)
+void bench_run_free(struct bench_run *run, struct bench_slot *slot)
 {
 	if (run->recorder)
 		bench_recorded_free(run, slot);
@@ -57,44 +67,44 @@ static void run_free(struct bench_run *run, struct bench_slot *slot)
 static void churn(struct bench_run *run, unsigned int steps)
 {
 	while (steps--) {
-		struct bench_slot *slot = &run->slots[draw(run, run->nr_slots)];
-		size_t size = draw_size(run);
+		struct bench_slot *slot = &run->slots[bench_draw(run, run->nr_slots)];
+		size_t size = bench_draw_size(run);
 
 		if (slot->size)
-			run_free(run, slot);
+			bench_run_free(run, slot);
 		else
 			bench_run_alloc(run, slot, size);
 	}
 }
 
-static int churn_warm(struct bench_run *run)
+int bench_churn_warm(struct bench_run *run)
 {
 	churn(run, 2 * run->nr_slots);
 	return 0;
 }
 
-static void churn_body(struct bench_run *run)
+void bench_churn(struct bench_run *run)
 {
 	churn(run, run->steps);
 }
 
 /* One block again and again: what caches are made for. */
-static void hot_pair(struct bench_run *run)
+void bench_hot_pair(struct bench_run *run)
 {
 	struct bench_slot slot = {};
 	unsigned int i;
 
 	for (i = 0; i < run->steps / 2; i++)
 		if (bench_run_alloc(run, &slot, run->workload->min_size))
-			run_free(run, &slot);
+			bench_run_free(run, &slot);
 }
 
 /* Before that, a block may have to go that was there to begin with. */
-void bench_worst_body(struct bench_run *run)
+void bench_state_pair(struct bench_run *run)
 {
 	if (run->slots[0].size)
-		run_free(run, &run->slots[0]);
-	hot_pair(run);
+		bench_run_free(run, &run->slots[0]);
+	bench_hot_pair(run);
 }
 
 /* Allocates until something is used up, and returns how many slots were filled. */
@@ -104,7 +114,7 @@ static unsigned int fill(struct bench_run *run)
 	unsigned int i;
 
 	for (i = 0; i < run->nr_slots; i++) {
-		size_t size = draw_size(run);
+		size_t size = bench_draw_size(run);
 
 		if (!run->allocator->own_space && size > room)
 			break;
@@ -120,21 +130,21 @@ static void drain_in_order(struct bench_run *run, unsigned int nr)
 	unsigned int i;
 
 	for (i = 0; i < nr; i++)
-		run_free(run, &run->slots[i]);
+		bench_run_free(run, &run->slots[i]);
 }
 
 static void drain_in_reverse(struct bench_run *run, unsigned int nr)
 {
 	while (nr--)
-		run_free(run, &run->slots[nr]);
+		bench_run_free(run, &run->slots[nr]);
 }
 
 static void drain_shuffled(struct bench_run *run, unsigned int nr)
 {
 	for (; nr; nr--) {
-		struct bench_slot *slot = &run->slots[draw(run, nr)];
+		struct bench_slot *slot = &run->slots[bench_draw(run, nr)];
 
-		run_free(run, slot);
+		bench_run_free(run, slot);
 		swap(*slot, run->slots[nr - 1]);
 	}
 }
@@ -150,51 +160,85 @@ static void fill_and(struct bench_run *run,
 	} while (nr && run->nr_done < run->steps);
 }
 
-static void fill_drain_in_order(struct bench_run *run)
+void bench_fill_drain_in_order(struct bench_run *run)
 {
 	fill_and(run, drain_in_order);
 }
 
-static void fill_drain_in_reverse(struct bench_run *run)
+void bench_fill_drain_in_reverse(struct bench_run *run)
 {
 	fill_and(run, drain_in_reverse);
 }
 
-static void fill_drain_shuffled(struct bench_run *run)
+void bench_fill_drain_shuffled(struct bench_run *run)
 {
 	fill_and(run, drain_shuffled);
 }
 
-#define PAGE_WORKLOAD(_name, _slots, _warm, _body)	\
-	.name = _name,					\
-	.slots = _slots,				\
-	.min_size = PAGE_4K,				\
-	.max_size = PAGE_4K << 6,			\
-	.warm = _warm,					\
-	.body = _body
+/*
+ * Allocates for the other thread, which is to free all of it. Either side tells the
+ * other one now and then how far it is, so that what they share costs little.
+ */
+static void hand_out(struct bench_run *run)
+{
+	unsigned int head, room = BENCH_RING_SIZE, nr = run->steps / 2;
+	struct bench_ring *ring = run->ring;
 
-const struct bench_workload bench_workloads[] = {
-	{ PAGE_WORKLOAD("hot pair", 500, churn_warm, hot_pair) },
-	{ PAGE_WORKLOAD("churn", 100, churn_warm, churn_body) },
-	{ PAGE_WORKLOAD("churn", 500, churn_warm, churn_body) },
-	{ PAGE_WORKLOAD("churn", 1000, churn_warm, churn_body) },
-	{ PAGE_WORKLOAD("churn", 2000, churn_warm, churn_body) },
-	{ PAGE_WORKLOAD("fill and drain in order", 2000, NULL, fill_drain_in_order) },
-	{ PAGE_WORKLOAD("fill and drain in reverse", 2000, NULL, fill_drain_in_reverse) },
-	{ PAGE_WORKLOAD("fill and drain shuffled", 2000, NULL, fill_drain_shuffled) },
-	{ PAGE_WORKLOAD("one page of a free space", 1, NULL, hot_pair), .own_space = true },
-	{}
-};
+	for (head = 0; head < nr; head++) {
+		struct bench_slot *slot = &ring->slots[head % BENCH_RING_SIZE];
 
-const struct bench_workload bench_scaling = {
-	PAGE_WORKLOAD("churn", 300, churn_warm, churn_body)
-};
+		while (head == room) {
+			cpu_relax();
+			/* Pairs with the release in take_over(): what was there is out. */
+			room = smp_load_acquire(&ring->tail) + BENCH_RING_SIZE;
+		}
+		/* What can't be had is handed over as well, as an empty slot. */
+		slot->size = 0;
+		bench_run_alloc(run, slot, run->workload->min_size);
+		if ((head + 1) % BENCH_RING_STEP && head + 1 < nr)
+			continue;
+		/* Pairs with the acquire in take_over(): what it is told of is there. */
+		smp_store_release(&ring->head, head + 1);
+	}
+}
 
+static void take_over(struct bench_run *run)
+{
+	unsigned int tail, there = 0, nr = run->steps / 2;
+	struct bench_ring *ring = run->ring;
+
+	for (tail = 0; tail < nr; tail++) {
+		struct bench_slot *slot = &ring->slots[tail % BENCH_RING_SIZE];
+
+		while (tail == there) {
+			cpu_relax();
+			/* Pairs with the release in hand_out(). */
+			there = smp_load_acquire(&ring->head);
+		}
+		if (slot->size)
+			bench_run_free(run, slot);
+		if ((tail + 1) % BENCH_RING_STEP && tail + 1 < nr)
+			continue;
+		/* Pairs with the acquire in hand_out(). */
+		smp_store_release(&ring->tail, tail + 1);
+	}
+}
+
+/* One thread allocates, the other one frees. */
+void bench_handover(struct bench_run *run)
+{
+	if (run->frees)
+		take_over(run);
+	else
+		hand_out(run);
+}
+
+/* Whether an allocator is put to a workload. */
 bool bench_suits(const struct bench_workload *workload, const struct bench_allocator *allocator)
 {
-	return workload->min_size >= allocator->min_size &&
-	       workload->max_size <= allocator->max_size &&
-	       (allocator->own_space || !workload->own_space);
+	if (allocator->max_slots && workload->slots > allocator->max_slots)
+		return false;
+	return allocator->own_space || !workload->own_space;
 }
 
 int bench_run_init(struct bench_run *run)
@@ -206,6 +250,28 @@ int bench_run_init(struct bench_run *run)
 void bench_run_fini(struct bench_run *run)
 {
 	kvfree(run->slots);
+}
+
+/* With an allocator of its own, which nobody else uses. */
+int bench_run_start(struct bench_run *run)
+{
+	int err;
+
+	err = bench_run_init(run);
+	if (err)
+		return err;
+	run->ctx = run->allocator->setup(run->space);
+	err = PTR_ERR_OR_ZERO(run->ctx);
+	if (err)
+		bench_run_fini(run);
+	return err;
+}
+
+void bench_run_stop(struct bench_run *run)
+{
+	bench_run_drain(run);
+	run->allocator->teardown(run->ctx);
+	bench_run_fini(run);
 }
 
 /* From here on the run does the same as every other one with this seed. */
@@ -229,5 +295,5 @@ void bench_run_drain(struct bench_run *run)
 	run->recorder = NULL;
 	for (i = 0; i < run->nr_slots; i++)
 		if (run->slots[i].size)
-			run_free(run, &run->slots[i]);
+			bench_run_free(run, &run->slots[i]);
 }

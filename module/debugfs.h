@@ -2,9 +2,37 @@
 #ifndef QUARRY_DEBUGFS_H
 #define QUARRY_DEBUGFS_H
 
+#include <linux/types.h>
+
+#include "named.h"
+
+struct quarry_cache;
 struct quarry_instance;
+struct quarry_slab;
+struct seq_file;
+
+/**
+ * struct quarry_named_slab - a slab or a cache that debugfs shows
+ * @named: its name
+ * @cache: the cache, or
+ * @slab: the slab that has none; the other one is NULL
+ */
+struct quarry_named_slab {
+	struct quarry_named named;
+	struct quarry_cache *cache;
+	struct quarry_slab *slab;
+};
+
+extern struct quarry_named_kind quarry_slab_kind;
 
 void quarry_debugfs_init(struct quarry_instance *instance);
-void quarry_debugfs_exit(void);
+void quarry_debugfs_exit(struct quarry_instance *instance);
+
+/* The parts, called by these two. */
+void quarry_debugfs_buddy_init(struct quarry_instance *instance, struct dentry *root);
+void quarry_debugfs_slab_init(struct quarry_instance *instance, struct dentry *root);
+void quarry_debugfs_slab_exit(struct quarry_instance *instance);
+
+void quarry_debugfs_show_failure(struct seq_file *m, u64 when);
 
 #endif /* QUARRY_DEBUGFS_H */

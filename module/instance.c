@@ -3,15 +3,22 @@
  * The instance: a region and the allocators in it, wired together here and
  * nowhere else.
  *
- *	base                                            base + size
- *	| managed: what the buddy hands out  | buddy's  | bits of |
- *	|                                    | metadata | ctl     |
+ *	base                                                        base + size
+ *	| managed: what the buddy hands out | buddy's  | owners | zone's | bits of |
+ *	|                                   | metadata |        | CPUs   | ctl     |
+ *
+ * The buddy cuts the region into blocks; the backend hands these on, with a word
+ * for each page that says who owns it; the zone makes slabs of them, and objects
+ * of slabs.
  *
  * All that is needed to run is inside the region, so once it is there nothing
  * more is asked of the host. The metadata is at the end, so that an offset into
  * the region is the same number as one into what the buddy manages, which is what
  * the buddy prints; and so that what is managed starts as well aligned as the host
  * gave it.
+ *
+ * They are stopped in the opposite order, and each then sees to it that what
+ * stands on it has given everything back.
  */
 #define pr_fmt(fmt) "quarry: " fmt
 
@@ -28,30 +35,91 @@
 
 struct quarry_instance quarry_default_instance;
 
-static int start_buddy(struct quarry_instance *instance)
+/* The metadata at the region's end. */
+struct layout {
+	void *buddy;
+	size_t buddy_size;
+	void *owners;
+	void *zone;
+	void *ctl_blocks;
+};
+
+/* Each part starts at a cache line. */
+static void *place(void **end, size_t size)
+{
+	void *start = *end;
+
+	*end += ALIGN(size, SMP_CACHE_BYTES);
+	return start;
+}
+
+/* Put the parts one after another from @start; returns where the last ends. */
+static void *lay_out(struct layout *layout, const struct quarry_region *region, void *start)
+{
+	unsigned long nr_pages = region->size >> PAGE_SHIFT;
+	void *end = start;
+
+	layout->buddy_size = quarry_buddy_meta_size(region, PAGE_SIZE);
+	layout->buddy = place(&end, layout->buddy_size);
+	layout->owners = place(&end, quarry_backend_owners_size(region, PAGE_SIZE));
+	layout->zone = place(&end, quarry_zone_memory_size());
+	layout->ctl_blocks = place(&end, BITS_TO_LONGS(nr_pages) * sizeof(long));
+	return end;
+}
+
+/* What would do for all of the region does for the part that is left. */
+static int split_region(struct quarry_instance *instance, struct layout *layout)
 {
 	const struct quarry_reservation *got = &instance->reservation;
 	struct quarry_region *managed = &instance->managed;
-	size_t meta_size, bits_size;
-	void *meta;
+	size_t size;
 	int err;
 
 	err = quarry_region_init(managed, (unsigned long)got->base, got->size);
 	if (err)
 		return err;
+	size = PAGE_ALIGN(lay_out(layout, managed, got->base) - got->base);
+	if (size >= got->size)
+		return -ENOMEM;
+	lay_out(layout, managed, got->base + got->size - size);
+	managed->size -= size;
+	return 0;
+}
 
-	/* What would do for all of the region does for the part that is left. */
-	meta_size = ALIGN(quarry_buddy_meta_size(managed, PAGE_SIZE), sizeof(long));
-	bits_size = BITS_TO_LONGS(got->size >> PAGE_SHIFT) * sizeof(long);
-	managed->size -= PAGE_ALIGN(meta_size + bits_size);
-	meta = got->base + managed->size;
-	instance->ctl_blocks = meta + meta_size;
+static int start_buddy(struct quarry_instance *instance, const struct layout *layout)
+{
+	int err = quarry_buddy_init(&instance->buddy, "default", &instance->managed, PAGE_SIZE,
+				    layout->buddy, layout->buddy_size);
 
-	err = quarry_buddy_init(&instance->buddy, "default", managed, PAGE_SIZE,
-				meta, meta_size);
 	if (!err)
 		quarry_buddy_set_move(&instance->buddy, quarry_buddy_move_memory, NULL);
 	return err;
+}
+
+static int start_zone(struct quarry_instance *instance, const struct layout *layout)
+{
+	const struct quarry_zone_config config = {
+		.name = "default",
+		.backend = &instance->backend,
+		.memory = layout->zone,
+	};
+
+	return quarry_zone_init(&instance->zone, &config);
+}
+
+/* What was started when one fails needs no end: it holds nothing but its memory. */
+static int start(struct quarry_instance *instance)
+{
+	struct layout layout;
+	int err;
+
+	err = split_region(instance, &layout);
+	if (err)
+		return err;
+	instance->ctl_blocks = layout.ctl_blocks;
+	return start_buddy(instance, &layout) ?:
+	       quarry_backend_init_buddy(&instance->backend, &instance->buddy, layout.owners) ?:
+	       start_zone(instance, &layout);
 }
 
 /**
@@ -60,8 +128,9 @@ static int start_buddy(struct quarry_instance *instance)
  * @want: what region
  *
  * Context: may sleep.
- * Return: 0, or what quarry_reserve() or quarry_buddy_init() made of it; then
- * nothing is taken and @instance->reservation.why tells more.
+ * Return: 0; what quarry_reserve() made of it; -ENOMEM if the region is too small
+ * for its own metadata; or what the first allocator's init made of it that failed.
+ * Then nothing is taken and @instance->reservation.why tells more.
  */
 int quarry_instance_init(struct quarry_instance *instance,
 			 const struct quarry_reserve_request *want)
@@ -71,9 +140,10 @@ int quarry_instance_init(struct quarry_instance *instance,
 	err = quarry_reserve(&instance->reservation, want);
 	if (err)
 		return err;
-	err = start_buddy(instance);
+	err = start(instance);
 	if (err) {
-		strscpy(instance->reservation.why, "the buddy can't be started in it",
+		strscpy(instance->reservation.why, err == -ENOMEM ?
+			"its metadata leave nothing of it" : "no allocator can be started in it",
 			sizeof(instance->reservation.why));
 		quarry_unreserve(&instance->reservation);
 	}
@@ -98,12 +168,22 @@ static void report_blocks(struct quarry_instance *instance, u64 nr_used)
 		pr_warn("and %llu more\n", nr_used - MAX_BLOCKS_REPORTED);
 }
 
+static void stop_zone(struct quarry_instance *instance)
+{
+	u64 nr_used;
+
+	if (!quarry_zone_fini(&instance->zone, false, &nr_used))
+		return;
+	pr_warn("the zone goes with %llu objects still in use\n", nr_used);
+	quarry_zone_fini(&instance->zone, true, NULL);
+}
+
 /**
  * quarry_instance_fini() - stop the allocators and give the region back
  * @instance: the instance
  *
- * Blocks that are still in use are reported, and are gone all the same: nobody is
- * left who could free them.
+ * Objects and blocks that are still in use are reported, and are gone all the same:
+ * nobody is left who could free them.
  *
  * Context: may sleep.
  */
@@ -111,9 +191,52 @@ void quarry_instance_fini(struct quarry_instance *instance)
 {
 	u64 nr_used;
 
+	stop_zone(instance);
+	if (quarry_backend_fini(&instance->backend))
+		pr_warn("something still counts on getting memory from the region\n");
 	if (quarry_buddy_fini(&instance->buddy, &nr_used))
 		report_blocks(instance, nr_used);
 	quarry_unreserve(&instance->reservation);
+}
+
+/**
+ * quarry_instance_take() - memory for something that is made later
+ * @instance: the instance
+ * @size: bytes
+ *
+ * Context: any but NMI. O(@size), as it is zeroed.
+ * Return: the memory, aligned to @size rounded up to a power of two; NULL if the
+ * region has none.
+ */
+void *quarry_instance_take(struct quarry_instance *instance, size_t size)
+{
+	void *range = quarry_backend_take(&instance->backend, size);
+
+	if (range)
+		memset(range, 0, size);
+	return range;
+}
+
+/**
+ * quarry_instance_give() - take back what quarry_instance_take() gave
+ * @instance: the instance
+ * @range: the memory
+ * @size: bytes, as they were asked for
+ *
+ * Context: any but NMI.
+ */
+void quarry_instance_give(struct quarry_instance *instance, void *range, size_t size)
+{
+	int err = quarry_backend_give(&instance->backend, range, size);
+
+	if (err)
+		pr_warn("memory at +0x%llx doesn't go back: %pe\n",
+			quarry_instance_offset(instance, (unsigned long)range), ERR_PTR(err));
+}
+
+static struct quarry_instance *default_instance(void)
+{
+	return quarry_default_instance.reservation.base ? &quarry_default_instance : NULL;
 }
 
 /**
@@ -128,6 +251,40 @@ void quarry_instance_fini(struct quarry_instance *instance)
  */
 struct quarry_buddy *quarry_default_buddy(void)
 {
-	return quarry_default_instance.reservation.base ? &quarry_default_instance.buddy : NULL;
+	struct quarry_instance *instance = default_instance();
+
+	return instance ? &instance->buddy : NULL;
 }
 EXPORT_SYMBOL_GPL(quarry_default_buddy);
+
+/**
+ * quarry_default_backend() - where slabs and heaps in the module's region grow from
+ *
+ * It takes blocks of quarry_default_buddy(); what holds for that holds for it.
+ *
+ * Context: any. O(1).
+ * Return: the backend; NULL when Quarry is built in and got no region.
+ */
+struct quarry_backend *quarry_default_backend(void)
+{
+	struct quarry_instance *instance = default_instance();
+
+	return instance ? &instance->backend : NULL;
+}
+EXPORT_SYMBOL_GPL(quarry_default_backend);
+
+/**
+ * quarry_default_zone() - objects of any size in the module's region
+ *
+ * What holds for quarry_default_buddy() holds for it.
+ *
+ * Context: any. O(1).
+ * Return: the zone; NULL when Quarry is built in and got no region.
+ */
+struct quarry_zone *quarry_default_zone(void)
+{
+	struct quarry_instance *instance = default_instance();
+
+	return instance ? &instance->zone : NULL;
+}
+EXPORT_SYMBOL_GPL(quarry_default_zone);

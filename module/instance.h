@@ -2,8 +2,10 @@
 #ifndef QUARRY_INSTANCE_H
 #define QUARRY_INSTANCE_H
 
+#include "../lib/backend.h"
 #include "../lib/buddy.h"
 #include "../lib/region.h"
+#include "../lib/zone.h"
 #include "reserve.h"
 
 /**
@@ -11,6 +13,8 @@
  * @reservation: the region, as the host gave it
  * @managed: the part of it that is handed out: all but the metadata at its end
  * @buddy: cuts @managed into blocks
+ * @backend: hands blocks of @buddy to what stands on it
+ * @zone: objects of any size, in slabs from @backend
  * @ctl_blocks: a bit for every page of @managed, set where a block starts that
  *	was made through debugfs
  */
@@ -18,6 +22,8 @@ struct quarry_instance {
 	struct quarry_reservation reservation;
 	struct quarry_region managed;
 	struct quarry_buddy buddy;
+	struct quarry_backend backend;
+	struct quarry_zone zone;
 	unsigned long *ctl_blocks;
 };
 
@@ -57,7 +63,11 @@ extern struct quarry_instance quarry_default_instance;
 int quarry_instance_init(struct quarry_instance *instance,
 			 const struct quarry_reserve_request *want);
 void quarry_instance_fini(struct quarry_instance *instance);
+void *quarry_instance_take(struct quarry_instance *instance, size_t size);
+void quarry_instance_give(struct quarry_instance *instance, void *range, size_t size);
 
 struct quarry_buddy *quarry_default_buddy(void);
+struct quarry_backend *quarry_default_backend(void);
+struct quarry_zone *quarry_default_zone(void);
 
 #endif /* QUARRY_INSTANCE_H */

@@ -125,7 +125,7 @@ module_init(quarry_start);
 
 static void __exit quarry_end(void)
 {
-	quarry_debugfs_exit();
+	quarry_debugfs_exit(&quarry_default_instance);
 	quarry_instance_fini(&quarry_default_instance);
 	pr_info("removed\n");
 }
