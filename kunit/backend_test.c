@@ -41,24 +41,31 @@ static void owners_are_a_word_a_page(struct kunit *test)
 
 static void init_refuses_missing_arguments(struct kunit *test)
 {
-	struct quarry_backend *backend = qtest_memory(test, sizeof(*backend));
 	static const struct quarry_backend_ops no_takes = { .give = no_give };
 	static const struct quarry_backend_ops no_gives = { .take = no_take };
 	struct quarry_region region = { SZ_1M, SZ_64K }, empty = { SZ_1M, 0 };
 	unsigned long owners[16];
+	const struct {
+		const struct quarry_region *region;
+		u64 page_size;
+		unsigned long *owners;
+		const struct quarry_backend_ops *ops;
+	} wrong[] = {
+		{ NULL, PAGE, owners, &no_ops }, { &empty, PAGE, owners, &no_ops },
+		{ &region, 0, owners, &no_ops }, { &region, 48, owners, &no_ops },
+		{ &region, PAGE, NULL, &no_ops }, { &region, PAGE, owners, NULL },
+		{ &region, PAGE, owners, &no_takes }, { &region, PAGE, owners, &no_gives },
+	};
+	struct quarry_backend *backend = qtest_memory(test, sizeof(*backend));
+	size_t i;
 
+	for (i = 0; i < ARRAY_SIZE(wrong); i++)
+		KUNIT_EXPECT_EQ_MSG(test, quarry_backend_init(backend, wrong[i].region,
+							      wrong[i].page_size,
+							      wrong[i].owners,
+							      wrong[i].ops, NULL),
+				    -EINVAL, "%zu", i);
 	EXPECT_ERR(test, quarry_backend_init(NULL, &region, PAGE, owners, &no_ops, NULL), -EINVAL);
-	EXPECT_ERR(test, quarry_backend_init(backend, NULL, PAGE, owners, &no_ops, NULL), -EINVAL);
-	EXPECT_ERR(test, quarry_backend_init(backend, &empty, PAGE, owners, &no_ops, NULL), -EINVAL);
-	EXPECT_ERR(test, quarry_backend_init(backend, &region, 0, owners, &no_ops, NULL), -EINVAL);
-	EXPECT_ERR(test, quarry_backend_init(backend, &region, 48, owners, &no_ops, NULL),
-		   -EINVAL);
-	EXPECT_ERR(test, quarry_backend_init(backend, &region, PAGE, NULL, &no_ops, NULL), -EINVAL);
-	EXPECT_ERR(test, quarry_backend_init(backend, &region, PAGE, owners, NULL, NULL), -EINVAL);
-	EXPECT_ERR(test, quarry_backend_init(backend, &region, PAGE, owners, &no_takes, NULL),
-		   -EINVAL);
-	EXPECT_ERR(test, quarry_backend_init(backend, &region, PAGE, owners, &no_gives, NULL),
-		   -EINVAL);
 	EXPECT_ERR(test, quarry_backend_init_buddy(backend, NULL, owners), -EINVAL);
 	EXPECT_OK(test, quarry_backend_init(backend, &region, PAGE, owners, &no_ops, NULL));
 	KUNIT_EXPECT_NULL(test, quarry_backend_take(backend, PAGE));

@@ -66,26 +66,33 @@ static const struct quarry_backend_ops watched_ops = {
 	.give = watched_give,
 };
 
+void qtest_backing_renew(struct kunit *test, struct qtest_backing *backing)
+{
+	ASSERT_OK(test, quarry_buddy_init(&backing->buddy, test->name, &backing->region,
+					  backing->page_size, backing->meta,
+					  backing->meta_size));
+	ASSERT_OK(test, quarry_backend_init_buddy(&backing->backend, &backing->buddy,
+						  backing->owners));
+	backing->ops = backing->backend.ops;
+	backing->backend.ops = &watched_ops;
+	backing->nr_tenants = 0;
+}
+
 struct qtest_backing *qtest_backing(struct kunit *test, size_t size, size_t align,
 				    u64 page_size)
 {
 	struct qtest_backing *backing = kunit_kzalloc(test, sizeof(*backing), GFP_KERNEL);
-	void *memory = qtest_aligned_memory(test, size, align), *meta;
+	void *memory = qtest_aligned_memory(test, size, align);
 	struct quarry_region *region;
-	size_t meta_size;
 
 	KUNIT_ASSERT_NOT_NULL(test, backing);
 	region = &backing->region;
 	ASSERT_OK(test, quarry_region_init(region, (unsigned long)memory, size));
-	meta_size = quarry_buddy_meta_size(region, page_size);
-	meta = qtest_memory(test, meta_size);
-	ASSERT_OK(test, quarry_buddy_init(&backing->buddy, test->name, region, page_size, meta,
-					  meta_size));
-	meta_size = quarry_backend_owners_size(region, page_size);
-	ASSERT_OK(test, quarry_backend_init_buddy(&backing->backend, &backing->buddy,
-						  qtest_memory(test, meta_size)));
-	backing->ops = backing->backend.ops;
-	backing->backend.ops = &watched_ops;
+	backing->page_size = page_size;
+	backing->meta_size = quarry_buddy_meta_size(region, page_size);
+	backing->meta = qtest_memory(test, backing->meta_size);
+	backing->owners = qtest_memory(test, quarry_backend_owners_size(region, page_size));
+	qtest_backing_renew(test, backing);
 	return backing;
 }
 

@@ -18,6 +18,10 @@
  * @backend: the backend, whose ranges pass through the test's hands
  * @buddy: where they come from
  * @region: what both manage
+ * @page_size: in pages of so many bytes
+ * @meta: the buddy's metadata
+ * @meta_size: bytes of @meta
+ * @owners: the backend's words
  * @ops: the backend's own, which the test's call
  * @barren: no range is to be had
  * @fail_at: this one of the requests to the buddy fails, counted from 1; 0: none
@@ -35,6 +39,10 @@ struct qtest_backing {
 	struct quarry_backend backend;
 	struct quarry_buddy buddy;
 	struct quarry_region region;
+	u64 page_size;
+	void *meta;
+	size_t meta_size;
+	unsigned long *owners;
 	const struct quarry_backend_ops *ops;
 	bool barren;
 	long fail_at;
@@ -55,6 +63,8 @@ struct qtest_backing {
 void *qtest_aligned_memory(struct kunit *test, size_t size, size_t align);
 struct qtest_backing *qtest_backing(struct kunit *test, size_t size, size_t align,
 				    u64 page_size);
+/* As at first, whatever is on it. */
+void qtest_backing_renew(struct kunit *test, struct qtest_backing *backing);
 u64 qtest_backing_used(struct qtest_backing *backing);
 
 /*

@@ -4,13 +4,10 @@
  * they keep is taken from them in every way. Objects are handed on, so that many are
  * freed on another CPU than they were allocated on. A map says who has which object.
  */
-#include <linux/completion.h>
-#include <linux/cpumask.h>
-#include <linux/irq_work.h>
-#include <linux/kthread.h>
-#include <linux/sched.h>
+#include <linux/preempt.h>
 
 #include "cache_helpers.h"
+#include "workers.h"
 
 #define NR_CACHES	3
 #define NR_SLOTS	80
@@ -24,9 +21,9 @@
  * @sizes: of their objects
  * @owner: for each place in memory who has the object that starts there
  * @shared: objects that are handed on from one to another
+ * @nr_tenants: how many they are
  * @nr_faults: what was seen that must not be
  * @nr_failures: allocations that found no object
- * @nr_interrupts: times that an interrupt used them
  */
 struct crowd {
 	struct qtest_backing *backing;
@@ -34,43 +31,23 @@ struct crowd {
 	size_t sizes[NR_CACHES];
 	atomic_t *owner;
 	void *shared[NR_CACHES][NR_SHARED];
+	int nr_tenants;
 	atomic_t nr_faults;
 	atomic_t nr_failures;
-	atomic_t nr_interrupts;
 };
 
 /**
  * struct tenant - one who takes and gives back objects, in one context
  * @crowd: the others
  * @id: its number
- * @in_thread: whether it may wait
  * @rnd: what it does next
  * @objects: what it has of each cache, NULL for nothing
  */
 struct tenant {
 	struct crowd *crowd;
 	int id;
-	bool in_thread;
 	struct rnd_state rnd;
 	void *objects[NR_CACHES][NR_SLOTS];
-};
-
-/**
- * struct worker - a thread, and the interrupt that it raises on its CPU
- * @thread: tenant in the thread
- * @interrupt: tenant in the interrupt
- * @raise: raises it
- * @rounds: steps to take
- * @done: when it has
- * @task: the thread
- */
-struct worker {
-	struct tenant thread;
-	struct tenant interrupt;
-	struct irq_work raise;
-	unsigned long rounds;
-	struct completion done;
-	struct task_struct *task;
 };
 
 static void fault(struct tenant *tenant)
@@ -152,7 +129,7 @@ static void take_away(struct tenant *tenant, int nr)
 	struct quarry_cache *cache = tenant->crowd->caches[nr];
 	struct quarry_cache_stats stats;
 
-	switch (qtest_below(&tenant->rnd, tenant->in_thread ? 4 : 2)) {
+	switch (qtest_below(&tenant->rnd, in_task() ? 4 : 2)) {
 	case 0:
 		quarry_backend_reclaim(&tenant->crowd->backing->backend);
 		break;
@@ -167,8 +144,9 @@ static void take_away(struct tenant *tenant, int nr)
 	}
 }
 
-static void step(struct tenant *tenant)
+static void step(void *arg)
 {
+	struct tenant *tenant = arg;
 	int nr = qtest_below(&tenant->rnd, NR_CACHES);
 	void **slot = &tenant->objects[nr][qtest_below(&tenant->rnd, NR_SLOTS)];
 
@@ -190,77 +168,15 @@ static void step(struct tenant *tenant)
 	}
 }
 
-static void leave_all(struct tenant *tenant)
+static void leave_all(void *arg)
 {
+	struct tenant *tenant = arg;
 	int nr, i;
 
 	for (nr = 0; nr < NR_CACHES; nr++)
 		for (i = 0; i < NR_SLOTS; i++)
 			if (tenant->objects[nr][i])
 				leave(tenant, nr, &tenant->objects[nr][i]);
-}
-
-static void interrupted(struct irq_work *raise)
-{
-	struct worker *worker = container_of(raise, struct worker, raise);
-	int i;
-
-	if (!in_hardirq())
-		fault(&worker->interrupt);
-	for (i = 0; i < 10; i++)
-		step(&worker->interrupt);
-	atomic_inc(&worker->interrupt.crowd->nr_interrupts);
-}
-
-static int work(void *arg)
-{
-	struct worker *worker = arg;
-	unsigned long i;
-
-	for (i = 0; i < worker->rounds; i++) {
-		step(&worker->thread);
-		if (i % 32 == 0)
-			irq_work_queue(&worker->raise);
-		cond_resched();
-	}
-	irq_work_sync(&worker->raise);
-	leave_all(&worker->thread);
-	leave_all(&worker->interrupt);
-	complete(&worker->done);
-	while (!kthread_should_stop())
-		schedule_timeout_interruptible(1);
-	return 0;
-}
-
-static void engage(struct worker *worker, struct crowd *crowd, struct rnd_state *rnd, int nr)
-{
-	worker->thread.crowd = crowd;
-	worker->interrupt.crowd = crowd;
-	worker->thread.in_thread = true;
-	worker->thread.id = 2 * nr + 1;
-	worker->interrupt.id = 2 * nr + 2;
-	worker->raise = IRQ_WORK_INIT_HARD(interrupted);
-	prandom_seed_state(&worker->thread.rnd, prandom_u32_state(rnd));
-	prandom_seed_state(&worker->interrupt.rnd, prandom_u32_state(rnd));
-	init_completion(&worker->done);
-}
-
-static void start(struct worker *worker, int nr, int cpu)
-{
-	worker->task = kthread_create(work, worker, "quarry_test/%d", nr);
-	if (IS_ERR(worker->task))
-		return;
-	kthread_bind(worker->task, cpu);
-	wake_up_process(worker->task);
-}
-
-static void finish(struct kunit *test, struct worker *worker)
-{
-	KUNIT_EXPECT_FALSE(test, IS_ERR(worker->task));
-	if (IS_ERR(worker->task))
-		return;
-	wait_for_completion(&worker->done);
-	kthread_stop(worker->task);
 }
 
 struct setting {
@@ -328,35 +244,46 @@ static void leave_shared(struct kunit *test, struct crowd *crowd)
 	}
 }
 
-/* Two threads on each CPU, as they get in each other's way there, too. */
-static void threads_and_interrupts_never_share_an_object(struct kunit *test)
+/* Each with a number of its own. */
+static struct tenant *move_in(struct kunit *test, struct crowd *crowd, struct rnd_state *rnd)
 {
-	int cpu, i, nr = 0, nr_workers = 2 * num_online_cpus();
-	const struct setting *setting = test->param_value;
-	struct crowd *crowd = gather(test);
-	struct worker *workers = kunit_kcalloc(test, nr_workers, sizeof(*workers), GFP_KERNEL);
-	unsigned long rounds = qtest_rounds(test, setting->rounds) / nr_workers;
+	struct tenant *tenant = kunit_kzalloc(test, sizeof(*tenant), GFP_KERNEL);
+
+	KUNIT_ASSERT_NOT_NULL(test, tenant);
+	tenant->crowd = crowd;
+	tenant->id = ++crowd->nr_tenants;
+	prandom_seed_state(&tenant->rnd, prandom_u32_state(rnd));
+	return tenant;
+}
+
+static struct qtest_worker *engage(struct kunit *test, struct crowd *crowd, int nr)
+{
+	struct qtest_worker *workers = kunit_kcalloc(test, nr, sizeof(*workers), GFP_KERNEL);
 	struct rnd_state rnd;
+	int i;
 
 	KUNIT_ASSERT_NOT_NULL(test, workers);
 	qtest_seed(test, &rnd);
-	for (i = 0; i < nr_workers; i++) {
-		engage(&workers[i], crowd, &rnd, i);
-		workers[i].rounds = rounds;
+	for (i = 0; i < nr; i++) {
+		workers[i].step = step;
+		workers[i].leave = leave_all;
+		workers[i].thread = move_in(test, crowd, &rnd);
+		workers[i].interrupt = move_in(test, crowd, &rnd);
 	}
-	for (i = 0; i < 2; i++)
-		for_each_online_cpu(cpu)
-			if (nr < nr_workers) {
-				start(&workers[nr], nr, cpu);
-				nr++;
-			}
-	for (i = 0; i < nr; i++)
-		finish(test, &workers[i]);
+	return workers;
+}
 
-	kunit_info(test, "%d threads, %d interrupts, %d failures", nr,
-		   atomic_read(&crowd->nr_interrupts), atomic_read(&crowd->nr_failures));
+static void threads_and_interrupts_never_share_an_object(struct kunit *test)
+{
+	const struct setting *setting = test->param_value;
+	struct crowd *crowd = gather(test);
+	int nr = qtest_nr_workers();
+	unsigned long nr_interrupts, rounds = qtest_rounds(test, setting->rounds) / nr;
+
+	nr_interrupts = qtest_work(test, engage(test, crowd, nr), nr, rounds);
+	kunit_info(test, "%d threads, %lu interrupts, %d failures", nr, nr_interrupts,
+		   atomic_read(&crowd->nr_failures));
 	KUNIT_EXPECT_EQ(test, atomic_read(&crowd->nr_faults), 0);
-	KUNIT_EXPECT_GT(test, atomic_read(&crowd->nr_interrupts), 0);
 	leave_shared(test, crowd);
 }
 

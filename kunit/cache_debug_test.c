@@ -56,8 +56,8 @@ static void a_write_to_a_free_object_is_found(struct kunit *test)
 	const struct shape *shape = test->param_value;
 	size_t at, step = shape->size > 128 ? 37 : 1;
 	struct quarry_cache *cache;
+	u8 *object = NULL, *other;
 	u64 nr_damaged = 0;
-	u8 *object, *other;
 
 	cache = debug_cache(test, shape->size, shape->align);
 	for (at = 0; at < shape->size; at += step) {

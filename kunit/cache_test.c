@@ -680,6 +680,63 @@ static void each_cpu_has_its_figures(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, qtest_cache_stats(cache).slab.nr_used, 0ULL);
 }
 
+/**
+ * struct errand - something to be done on another CPU
+ * @cache: with this cache
+ * @object: with this object
+ * @err: what came of it
+ */
+struct errand {
+	struct quarry_cache *cache;
+	void *object;
+	int err;
+};
+
+static void alloc_here(void *info)
+{
+	struct errand *errand = info;
+
+	errand->object = quarry_cache_alloc(errand->cache, 0);
+}
+
+static void free_here(void *info)
+{
+	struct errand *errand = info;
+
+	errand->err = quarry_cache_free(errand->cache, errand->object);
+}
+
+static int free_on(struct kunit *test, unsigned int cpu, struct errand *errand)
+{
+	KUNIT_ASSERT_EQ(test, smp_call_function_single(cpu, free_here, errand, 1), 0);
+	return errand->err;
+}
+
+/* Wherever it was allocated and freed: to no CPU it looks as if it could be. */
+static void a_double_free_on_another_cpu_is_refused(struct kunit *test)
+{
+	struct errand errand = { .cache = cache_of_kind(test) };
+	const struct kind *kind = test->param_value;
+	unsigned int from, to, cpu;
+	u64 nr_misuses = 0;
+
+	if (kind->ctor && !kind->flags)
+		return;
+	for_each_online_cpu(from)
+		for_each_online_cpu(to) {
+			ASSERT_OK(test, smp_call_function_single(from, alloc_here, &errand, 1));
+			KUNIT_ASSERT_NOT_NULL(test, errand.object);
+			EXPECT_OK(test, free_on(test, to, &errand));
+			for_each_online_cpu(cpu) {
+				EXPECT_ERR(test, free_on(test, cpu, &errand), -ENOENT);
+				nr_misuses++;
+			}
+		}
+	KUNIT_EXPECT_EQ(test, qtest_cache_stats(errand.cache).nr_used, 0ULL);
+	KUNIT_EXPECT_EQ(test, qtest_cache_stats(errand.cache).nr_misuses, nr_misuses);
+	qtest_cache_intact(test, errand.cache);
+}
+
 /* What other CPUs keep comes back a moment after the backend has asked for it. */
 static void other_cpus_give_back_when_asked(struct kunit *test)
 {
@@ -761,6 +818,7 @@ static struct kunit_case cache_cases[] = {
 	KUNIT_CASE(without_magazines_all_goes_on),
 	KUNIT_CASE(rounds_stay_within_limits),
 	KUNIT_CASE(each_cpu_has_its_figures),
+	KUNIT_CASE_PARAM(a_double_free_on_another_cpu_is_refused, kind_gen_params),
 	KUNIT_CASE(other_cpus_give_back_when_asked),
 	KUNIT_CASE(fini_is_refused_while_objects_are_out),
 	KUNIT_CASE(fini_by_force_gives_everything_back),

@@ -11,6 +11,11 @@
 #define FENCE		64
 #define FENCE_BYTE	0xa5
 
+const size_t qtest_kinds[QTEST_NR_KINDS] = {
+	1, 16, 17, 24, 32, 64, 100, 200, 256, 300, 480, 512, 513, 600, 1000, 1024, 1536,
+	2000, 2048, 3000, 4096, 5000, 8192, 20000,
+};
+
 u8 *qtest_fenced_memory(struct kunit *test, size_t size, size_t align, size_t offset)
 {
 	u8 *memory = qtest_memory(test, size + 2 * FENCE + align + offset);
@@ -193,4 +198,9 @@ bool qtest_heap_reads(const void *block, size_t size, const void *old, size_t ol
 		if (*at++ != word)
 			return false;
 	return !memcmp(at, &word, size);
+}
+
+bool qtest_heap_keeps(const void *block, size_t size)
+{
+	return qtest_heap_reads(block, size, block, size);
 }

@@ -12,6 +12,10 @@
 /* The largest size that isn't refused at once, though nobody has that much. */
 #define HEAP_MAX_SIZE	((size_t)LONG_MAX)
 
+/* Sizes of small blocks and of runs, one and several of them on a page. */
+#define QTEST_NR_KINDS	24
+extern const size_t qtest_kinds[QTEST_NR_KINDS];
+
 /**
  * struct qtest_heap - a heap under test, and what it was at one moment
  * @heap: the heap
@@ -61,11 +65,12 @@ void qtest_heap_remember(struct qtest_heap *space);
 void qtest_heap_unchanged(struct kunit *test, struct qtest_heap *space, u64 nr_misuses);
 
 /*
- * Contents that belong to an address and a size; and whether the first bytes of
- * a block are what was once written to another, or to itself.
+ * Contents that belong to an address and a size; whether the first bytes of a
+ * block are what was once written to another; and whether it still has its own.
  */
 void qtest_heap_write(void *block, size_t size);
 bool qtest_heap_reads(const void *block, size_t size, const void *old, size_t old_size);
+bool qtest_heap_keeps(const void *block, size_t size);
 
 #define EXPECT_HEAP_BLOCK(test, block, address, bytes, in_use) do {	\
 	const struct quarry_heap_block *found = (block);		\

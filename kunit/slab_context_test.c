@@ -4,13 +4,8 @@
  * on all CPUs and from hard interrupts at once. Objects are made with nobody's
  * number on them; whoever gets one writes his own on it, and nobody else may have.
  */
-#include <linux/completion.h>
-#include <linux/cpumask.h>
-#include <linux/irq_work.h>
-#include <linux/kthread.h>
-#include <linux/sched.h>
-
 #include "backing.h"
+#include "workers.h"
 
 #define NR_SLABS	3
 #define NR_SLOTS	120
@@ -21,17 +16,17 @@
  * @backing: where all slabs come from
  * @slabs: the allocators
  * @shared: objects that are handed on from one to another
+ * @nr_tenants: how many they are
  * @nr_faults: what was seen that must not be
  * @nr_failures: allocations that found no object
- * @nr_interrupts: times that an interrupt used them
  */
 struct crowd {
 	struct qtest_backing *backing;
 	struct quarry_slab *slabs[NR_SLABS];
 	void *shared[NR_SLABS][NR_SHARED];
+	int nr_tenants;
 	atomic_t nr_faults;
 	atomic_t nr_failures;
-	atomic_t nr_interrupts;
 };
 
 /**
@@ -46,24 +41,6 @@ struct tenant {
 	int id;
 	struct rnd_state rnd;
 	void *objects[NR_SLABS][NR_SLOTS];
-};
-
-/**
- * struct worker - a thread, and the interrupt that it raises on its CPU
- * @thread: tenant in the thread
- * @interrupt: tenant in the interrupt
- * @raise: raises it
- * @rounds: steps to take
- * @done: when it has
- * @task: the thread
- */
-struct worker {
-	struct tenant thread;
-	struct tenant interrupt;
-	struct irq_work raise;
-	unsigned long rounds;
-	struct completion done;
-	struct task_struct *task;
 };
 
 static void make_nobodys(void *ctx, void *object)
@@ -121,57 +98,6 @@ static void take_and_leave_many(struct tenant *tenant, int nr)
 		atomic_inc(&tenant->crowd->nr_faults);
 }
 
-static void step(struct tenant *tenant)
-{
-	int nr = qtest_below(&tenant->rnd, NR_SLABS);
-	void **slot = &tenant->objects[nr][qtest_below(&tenant->rnd, NR_SLOTS)];
-
-	switch (qtest_below(&tenant->rnd, 128)) {
-	case 0:
-		quarry_slab_reclaim(tenant->crowd->slabs[nr], 2);
-		break;
-	case 1:
-		quarry_slab_set_keep(tenant->crowd->slabs[nr], qtest_below(&tenant->rnd, 4));
-		break;
-	case 2:
-		quarry_slab_reserve(tenant->crowd->slabs[nr], qtest_below(&tenant->rnd, 4));
-		break;
-	case 3:
-		take_and_leave_many(tenant, nr);
-		break;
-	case 4 ... 30:
-		hand_on(tenant, nr, slot);
-		break;
-	default:
-		if (*slot)
-			leave(tenant, nr, slot);
-		else
-			take(tenant, nr, slot);
-	}
-}
-
-static void leave_all(struct tenant *tenant)
-{
-	int nr, i;
-
-	for (nr = 0; nr < NR_SLABS; nr++)
-		for (i = 0; i < NR_SLOTS; i++)
-			if (tenant->objects[nr][i])
-				leave(tenant, nr, &tenant->objects[nr][i]);
-}
-
-static void interrupted(struct irq_work *raise)
-{
-	struct worker *worker = container_of(raise, struct worker, raise);
-	int i;
-
-	if (!in_hardirq())
-		atomic_inc(&worker->interrupt.crowd->nr_faults);
-	for (i = 0; i < 10; i++)
-		step(&worker->interrupt);
-	atomic_inc(&worker->interrupt.crowd->nr_interrupts);
-}
-
 /* Looks on while the others work: at no moment may anything be wrong. */
 static void inspect(struct crowd *crowd)
 {
@@ -189,56 +115,48 @@ static void inspect(struct crowd *crowd)
 	}
 }
 
-static int work(void *arg)
+static void step(void *arg)
 {
-	struct worker *worker = arg;
-	unsigned long i;
+	struct tenant *tenant = arg;
+	int nr = qtest_below(&tenant->rnd, NR_SLABS);
+	void **slot = &tenant->objects[nr][qtest_below(&tenant->rnd, NR_SLOTS)];
 
-	for (i = 0; i < worker->rounds; i++) {
-		step(&worker->thread);
-		if (i % 32 == 0)
-			irq_work_queue(&worker->raise);
-		if (i % 1024 == 0)
-			inspect(worker->thread.crowd);
-		cond_resched();
+	switch (qtest_below(&tenant->rnd, 1024)) {
+	case 0:
+		inspect(tenant->crowd);
+		break;
+	case 1 ... 8:
+		quarry_slab_reclaim(tenant->crowd->slabs[nr], 2);
+		break;
+	case 9 ... 16:
+		quarry_slab_set_keep(tenant->crowd->slabs[nr], qtest_below(&tenant->rnd, 4));
+		break;
+	case 17 ... 24:
+		quarry_slab_reserve(tenant->crowd->slabs[nr], qtest_below(&tenant->rnd, 4));
+		break;
+	case 25 ... 32:
+		take_and_leave_many(tenant, nr);
+		break;
+	case 33 ... 250:
+		hand_on(tenant, nr, slot);
+		break;
+	default:
+		if (*slot)
+			leave(tenant, nr, slot);
+		else
+			take(tenant, nr, slot);
 	}
-	irq_work_sync(&worker->raise);
-	leave_all(&worker->thread);
-	leave_all(&worker->interrupt);
-	complete(&worker->done);
-	while (!kthread_should_stop())
-		schedule_timeout_interruptible(1);
-	return 0;
 }
 
-static void engage(struct worker *worker, struct crowd *crowd, struct rnd_state *rnd, int nr)
+static void leave_all(void *arg)
 {
-	worker->thread.crowd = crowd;
-	worker->interrupt.crowd = crowd;
-	worker->thread.id = 2 * nr + 1;
-	worker->interrupt.id = 2 * nr + 2;
-	worker->raise = IRQ_WORK_INIT_HARD(interrupted);
-	prandom_seed_state(&worker->thread.rnd, prandom_u32_state(rnd));
-	prandom_seed_state(&worker->interrupt.rnd, prandom_u32_state(rnd));
-	init_completion(&worker->done);
-}
+	struct tenant *tenant = arg;
+	int nr, i;
 
-static void start(struct worker *worker, int nr, int cpu)
-{
-	worker->task = kthread_create(work, worker, "quarry_test/%d", nr);
-	if (IS_ERR(worker->task))
-		return;
-	kthread_bind(worker->task, cpu);
-	wake_up_process(worker->task);
-}
-
-static void finish(struct kunit *test, struct worker *worker)
-{
-	KUNIT_EXPECT_FALSE(test, IS_ERR(worker->task));
-	if (IS_ERR(worker->task))
-		return;
-	wait_for_completion(&worker->done);
-	kthread_stop(worker->task);
+	for (nr = 0; nr < NR_SLABS; nr++)
+		for (i = 0; i < NR_SLOTS; i++)
+			if (tenant->objects[nr][i])
+				leave(tenant, nr, &tenant->objects[nr][i]);
 }
 
 /* Small objects, objects with their header outside, and large ones. */
@@ -278,34 +196,45 @@ static void leave_shared(struct kunit *test, struct crowd *crowd)
 	}
 }
 
-/* Two threads on each CPU, as they get in each other's way there, too. */
-static void threads_and_interrupts_never_share_an_object(struct kunit *test)
+/* Each with a number of its own. */
+static struct tenant *move_in(struct kunit *test, struct crowd *crowd, struct rnd_state *rnd)
 {
-	int cpu, i, nr = 0, nr_workers = 2 * num_online_cpus();
-	struct crowd *crowd = gather(test);
-	struct worker *workers = kunit_kcalloc(test, nr_workers, sizeof(*workers), GFP_KERNEL);
-	unsigned long rounds = qtest_rounds(test, 400000) / nr_workers;
+	struct tenant *tenant = kunit_kzalloc(test, sizeof(*tenant), GFP_KERNEL);
+
+	KUNIT_ASSERT_NOT_NULL(test, tenant);
+	tenant->crowd = crowd;
+	tenant->id = ++crowd->nr_tenants;
+	prandom_seed_state(&tenant->rnd, prandom_u32_state(rnd));
+	return tenant;
+}
+
+static struct qtest_worker *engage(struct kunit *test, struct crowd *crowd, int nr)
+{
+	struct qtest_worker *workers = kunit_kcalloc(test, nr, sizeof(*workers), GFP_KERNEL);
 	struct rnd_state rnd;
+	int i;
 
 	KUNIT_ASSERT_NOT_NULL(test, workers);
 	qtest_seed(test, &rnd);
-	for (i = 0; i < nr_workers; i++) {
-		engage(&workers[i], crowd, &rnd, i);
-		workers[i].rounds = rounds;
+	for (i = 0; i < nr; i++) {
+		workers[i].step = step;
+		workers[i].leave = leave_all;
+		workers[i].thread = move_in(test, crowd, &rnd);
+		workers[i].interrupt = move_in(test, crowd, &rnd);
 	}
-	for (i = 0; i < 2; i++)
-		for_each_online_cpu(cpu)
-			if (nr < nr_workers) {
-				start(&workers[nr], nr, cpu);
-				nr++;
-			}
-	for (i = 0; i < nr; i++)
-		finish(test, &workers[i]);
+	return workers;
+}
 
-	kunit_info(test, "%d threads, %d interrupts, %d failures", nr,
-		   atomic_read(&crowd->nr_interrupts), atomic_read(&crowd->nr_failures));
+static void threads_and_interrupts_never_share_an_object(struct kunit *test)
+{
+	struct crowd *crowd = gather(test);
+	int nr = qtest_nr_workers();
+	unsigned long nr_interrupts, rounds = qtest_rounds(test, 400000) / nr;
+
+	nr_interrupts = qtest_work(test, engage(test, crowd, nr), nr, rounds);
+	kunit_info(test, "%d threads, %lu interrupts, %d failures", nr, nr_interrupts,
+		   atomic_read(&crowd->nr_failures));
 	KUNIT_EXPECT_EQ(test, atomic_read(&crowd->nr_faults), 0);
-	KUNIT_EXPECT_GT(test, atomic_read(&crowd->nr_interrupts), 0);
 	leave_shared(test, crowd);
 }
 

@@ -67,12 +67,13 @@ static void verify_names_a_wrong_total(struct kunit *test)
 	qtest_slab_intact(test, slab);
 }
 
+/* So few objects that one word has all their bits, also of 32 bits. */
 static void verify_names_a_wrong_head(struct kunit *test)
 {
-	struct quarry_slab *slab = slab_of(test, 64);
-	struct quarry_slab_head *head;
+	struct quarry_slab *slab = slab_of(test, 200);
+	u64 at, capacity = qtest_slab_stats(slab).per_slab, first = PAGE - capacity * 200;
 	void **objects = qtest_slab_objects(test, slab, 9);
-	u64 at;
+	struct quarry_slab_head *head;
 
 	ASSERT_OK(test, quarry_slab_free(slab, objects[4]));
 	head = head_of(test, slab, objects[0]);
@@ -88,12 +89,12 @@ static void verify_names_a_wrong_head(struct kunit *test)
 	head->top = BIT(4) | BIT(9);
 	expect_fault(test, slab, "bits of objects never given out", at, 0, 1);
 	head->top = BIT(4);
-	head->fresh = 64;
-	expect_fault(test, slab, "objects given out of a slab", at, 63, 64);
+	head->fresh = capacity + 1;
+	expect_fault(test, slab, "objects given out of a slab", at, capacity, capacity + 1);
 	head->fresh = 9;
-	head->objects += 64;
-	expect_fault(test, slab, "where a slab's objects are", at, 64, 128);
-	head->objects -= 64;
+	head->objects += 200;
+	expect_fault(test, slab, "where a slab's objects are", at, first, first + 200);
+	head->objects -= 200;
 	qtest_slab_intact(test, slab);
 }
 

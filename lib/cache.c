@@ -154,7 +154,8 @@ static noinline __cold int refuse_object(struct quarry_cache *cache, enum verdic
 /* ---- Alloc ---- */
 
 /* Whether no such object can be had from this cache; logged if so. */
-static bool refuse_flags(struct quarry_cache *cache, unsigned int flags, unsigned long caller)
+bool __quarry_cache_refuse_flags(struct quarry_cache *cache, unsigned int flags,
+				 unsigned long caller)
 {
 	if (likely(!(flags & cache->refused_flags)))
 		return false;
@@ -185,10 +186,10 @@ static noinline void *alloc_slow(struct quarry_cache *cache, unsigned int flags)
 noinline void *__quarry_cache_alloc(struct quarry_cache *cache, unsigned int flags,
 				    unsigned long caller)
 {
-	if (refuse_flags(cache, flags, caller))
-		return NULL;
 	if (cache->special & CACHE_DEBUG)
 		return __quarry_cache_debug_alloc(cache, flags, caller);
+	if (__quarry_cache_refuse_flags(cache, flags, caller))
+		return NULL;
 	return alloc_slow(cache, flags);
 }
 
@@ -230,7 +231,7 @@ noinline __cold int __quarry_cache_refuse_free(struct quarry_cache *cache, const
 int __quarry_cache_check(struct quarry_cache *cache, const void *object, unsigned long caller)
 {
 	unsigned long item = cache_item(cache, object);
-	const struct quarry_slab_head *head;
+	struct quarry_slab_head *head;
 	enum verdict verdict;
 
 	head = __quarry_slab_head_of(&cache->slab, (void *)item);
@@ -311,7 +312,8 @@ static unsigned int give_out_some(struct quarry_cache *cache, unsigned int nr, v
 
 	local_irq_save(irq);
 	cpu = __quarry_magazines_this(&cache->magazines);
-	__quarry_magazines_find_items(&cache->magazines, cpu);
+	if (!__quarry_magazines_nr(cpu))
+		__quarry_magazines_find_items(&cache->magazines, cpu);
 	has = __quarry_magazines_nr(cpu);
 	nr = min(nr, has);
 	from = (void **)cpu->items + (has - nr);
@@ -343,7 +345,7 @@ unsigned int quarry_cache_alloc_bulk(struct quarry_cache *cache, unsigned int fl
 {
 	unsigned int done = 0, some = 0;
 
-	if (refuse_flags(cache, flags, _RET_IP_))
+	if (__quarry_cache_refuse_flags(cache, flags, _RET_IP_))
 		return 0;
 	if (unlikely(!objects && nr)) {
 		refuse(cache, -EINVAL, "alloc: no place for the objects", nr, _RET_IP_);
@@ -407,19 +409,18 @@ static unsigned int collect(const struct quarry_cache *cache, unsigned int nr,
 {
 	const bool deep = cache->slab.shape.depth > 1;
 	struct quarry_slab_head *head;
-	unsigned int done = 0, some;
+	unsigned int left, some;
 
-	while (done < nr) {
-		head = (struct quarry_slab_head *)cache_head_of(cache, objects[done]);
+	for (left = nr; left; left -= some, objects += some, to += some) {
+		head = cache_slab_at(cache, *objects);
 		if (!head)
 			break;
-		some = deep ? collect_slab(cache, head, true, nr - done, objects + done, to + done) :
-			      collect_slab(cache, head, false, nr - done, objects + done, to + done);
+		some = deep ? collect_slab(cache, head, true, left, objects, to) :
+			      collect_slab(cache, head, false, left, objects, to);
 		if (!some)
 			break;
-		done += some;
 	}
-	return done;
+	return nr - left;
 }
 
 /* Take objects of a plain cache back that there is room at hand for; returns how many. */
@@ -431,12 +432,13 @@ static unsigned int take_back_some(struct quarry_cache *cache, unsigned int nr, 
 
 	local_irq_save(irq);
 	cpu = __quarry_magazines_this(&cache->magazines);
-	__quarry_magazines_find_room(&cache->magazines, cpu);
+	if (!__quarry_magazines_room(cpu))
+		__quarry_magazines_find_room(&cache->magazines, cpu);
 	has = __quarry_magazines_nr(cpu);
 	nr = min(nr, __quarry_magazines_room(cpu));
 	nr = collect(cache, nr, objects, (void **)cpu->items + has);
 	__quarry_magazines_set_nr(cpu, has + nr);
-	__quarry_magazines_know(&cache->magazines, cpu);
+	__quarry_magazines_know(&cache->magazines, cpu, has + nr);
 	local_add(nr, &cpu->nr_puts);
 	local_irq_restore(irq);
 	return nr;

@@ -77,9 +77,11 @@ struct quarry_cache {
 	unsigned long secret;
 	unsigned int special;
 	unsigned int refused_flags;
-	size_t guard;				/* bytes before an object, for debug */
 	size_t object_size;
-	unsigned long tail;			/* its bytes in the word that it ends in */
+	size_t guard;				/* the rest is for debug */
+	size_t tail;
+	unsigned long tail_free;
+	unsigned long tail_red;
 	struct quarry_magazines magazines;
 	struct quarry_slab slab;
 

@@ -12,8 +12,10 @@
  * The guard in front is as large as the alignment, so that what the user has is aligned
  * as the item is; its last word is the state, derived from the item's address and the
  * cache's secret: free, in use, or out of service. The guard behind takes up the rest,
- * from the first byte that wasn't asked for, and is a word at least. The word that the
- * object ends in may be both: the cache's tail is a mask of its bytes that are the user's.
+ * from the first byte that wasn't asked for, and is a word at least. The tail, the word
+ * that the object ends in or, if it ends with a word, the one behind, may be both: tail_red
+ * is a mask of its bytes that aren't the user's, and tail_free what all of it is while the
+ * object is free.
  *
  * Free changes the state in one atomic step, so that of any number of calls, on any
  * CPUs, one succeeds. It looks at both guards, and fills what the user had with POISON;
@@ -61,16 +63,9 @@ static inline unsigned long retired_state(const struct quarry_cache *cache, unsi
 	return free_state(cache, item) - 1;
 }
 
-/* The word that the object ends in or, if it ends with a word, the one behind. */
 static inline unsigned long *tail_of(const struct quarry_cache *cache, unsigned long item)
 {
-	return cache_object(cache, item) + ALIGN_DOWN(cache->object_size, sizeof(long));
-}
-
-/* What that word is while the object is free: RED throughout if none of it is the user's. */
-static inline unsigned long free_tail(const struct quarry_cache *cache)
-{
-	return RED ^ ((RED ^ POISON) & cache->tail);
+	return (void *)item + cache->tail;
 }
 
 static inline unsigned long *end_of(const struct quarry_cache *cache, unsigned long item)
@@ -98,7 +93,9 @@ static __always_inline unsigned long *find_other_of_many(unsigned long *from,
 							 const unsigned long *to,
 							 unsigned long word)
 {
-	for (; from + 4 <= to; from += 4)
+	const unsigned long *last = to - 4;
+
+	for (; from <= last; from += 4)
 		if (unlikely(from[0] != word || from[1] != word ||
 			     from[2] != word || from[3] != word))
 			break;
@@ -125,7 +122,7 @@ static void construct(void *ctx, void *start)
 	fill(start, state, RED);
 	*state = free_state(cache, item);
 	fill(state + 1, tail, POISON);
-	*tail = free_tail(cache);
+	*tail = cache->tail_free;
 	fill(tail + 1, end_of(cache, item), RED);
 	if (cache->ctor)
 		cache->ctor(cache->ctx, state + 1);
@@ -137,18 +134,23 @@ static void construct(void *ctx, void *start)
  */
 bool __quarry_cache_debug_enlarge(struct quarry_cache *cache, struct quarry_slab_config *config)
 {
-	size_t tail = config->object_size % sizeof(long);
-	size_t behind = tail ? 2 * sizeof(long) - tail : sizeof(long);
+	size_t in_tail = config->object_size % sizeof(long);
+	size_t behind = in_tail ? 2 * sizeof(long) - in_tail : sizeof(long);
+	size_t guard = max_t(size_t, config->align, QUARRY_SLAB_MIN_SIZE);
 
 	cache->object_size = config->object_size;
-	memset(&cache->tail, 0xff, tail);
-	cache->guard = max_t(size_t, config->align, QUARRY_SLAB_MIN_SIZE);
+	cache->guard = guard;
+	cache->tail = guard + ALIGN_DOWN(cache->object_size, sizeof(long));
+	cache->tail_free = RED;
+	memset(&cache->tail_free, POISON & 0xff, in_tail);
+	cache->tail_red = ~0UL;
+	memset(&cache->tail_red, 0, in_tail);
+
 	cache->ctor = config->ctor;
 	cache->ctx = config->ctx;
 	config->ctor = construct;
 	config->ctx = cache;
-	return !check_add_overflow(cache->object_size, cache->guard + behind,
-				   &config->object_size);
+	return !check_add_overflow(cache->object_size, guard + behind, &config->object_size);
 }
 
 bool __quarry_cache_debug_is_free(const struct quarry_cache *cache, unsigned long item)
@@ -167,7 +169,7 @@ static __always_inline unsigned long *find_write(const struct quarry_cache *cach
 	other = find_other_of_many(state_of(cache, item) + 1, tail, POISON);
 	if (unlikely(other))
 		return other;
-	return likely(*tail == free_tail(cache)) ? NULL : tail;
+	return likely(*tail == cache->tail_free) ? NULL : tail;
 }
 
 /* The first word behind an object that was written to, or NULL. */
@@ -176,7 +178,7 @@ static __always_inline unsigned long *find_behind(const struct quarry_cache *cac
 {
 	unsigned long *tail = tail_of(cache, item);
 
-	if (unlikely((*tail ^ RED) & ~cache->tail))
+	if (unlikely((*tail ^ RED) & cache->tail_red))
 		return tail;
 	return find_other(tail + 1, end_of(cache, item), RED);
 }
@@ -200,8 +202,10 @@ static noinline __cold void retire_free(struct quarry_cache *cache, unsigned lon
 
 static __always_inline void *give_out(struct quarry_cache *cache, unsigned long item)
 {
-	WRITE_ONCE(*state_of(cache, item), used_state(cache, item));
-	return cache_object(cache, item);
+	unsigned long *state = state_of(cache, item);
+
+	WRITE_ONCE(*state, used_state(cache, item));
+	return state + 1;
 }
 
 /* With an item that isn't sound, or with none, or with flags. */
@@ -211,6 +215,8 @@ static noinline void *alloc_slow(struct quarry_cache *cache, unsigned int flags,
 	unsigned int tries = DAMAGED_MOST;
 	void *object;
 
+	if (__quarry_cache_refuse_flags(cache, flags, caller))
+		return NULL;
 	if (!item)
 		item = quarry_magazines_get(&cache->magazines);
 	while (item && !is_sound(cache, item)) {
@@ -228,7 +234,7 @@ static noinline void *alloc_slow(struct quarry_cache *cache, unsigned int flags,
 	return object;
 }
 
-/* quarry_cache_alloc() of such a cache, with flags that can be. */
+/* quarry_cache_alloc() of such a cache. */
 void *__quarry_cache_debug_alloc(struct quarry_cache *cache, unsigned int flags,
 				 unsigned long caller)
 {
@@ -252,7 +258,7 @@ enum fate {
 static __always_inline enum fate come_back(struct quarry_cache *cache, unsigned long item)
 {
 	unsigned long used = used_state(cache, item), freed = free_state(cache, item), old;
-	unsigned long *state = state_of(cache, item);
+	unsigned long *state = state_of(cache, item), *tail = tail_of(cache, item);
 
 	old = cmpxchg(state, used, freed);
 	if (unlikely(old != used))
@@ -260,8 +266,8 @@ static __always_inline enum fate come_back(struct quarry_cache *cache, unsigned 
 	if (unlikely(find_other((void *)item, state, RED) || find_behind(cache, item)))
 		return DAMAGED;
 	if (!cache->ctor) {
-		fill(state + 1, tail_of(cache, item), POISON);
-		*tail_of(cache, item) = free_tail(cache);
+		fill(state + 1, tail, POISON);
+		*tail = cache->tail_free;
 	}
 	return SOUND;
 }

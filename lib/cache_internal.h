@@ -37,29 +37,28 @@ static __always_inline unsigned long cache_cookie(const struct quarry_cache *cac
  * may become another while it is looked at.
  */
 static __always_inline bool cache_is_in(const struct quarry_cache *cache,
-					const struct quarry_slab_head *head, const void *object)
+					struct quarry_slab_head *head, const void *object)
 {
 	unsigned long index = __quarry_slab_index(&cache->slab, head, object);
 
+	if (unlikely(!__quarry_slab_was_given(head, index)))
+		return false;
 	/* As said. */
-	return __quarry_slab_was_given(head, index) &&
-	       !data_race(__quarry_slab_is_freed((struct quarry_slab_head *)head,
-						 &cache->slab.shape, index));
+	return !data_race(__quarry_slab_is_freed(head, &cache->slab.shape, index));
 }
 
 /*
- * The slab that has such an object at an address, if it is one that the hot path serves;
- * or else NULL. All is done without a lock.
+ * The slab that has the page of an address, if it is one that the hot path serves; or else
+ * NULL. All is done without a lock.
  */
-static __always_inline const struct quarry_slab_head *
-cache_head_of(const struct quarry_cache *cache, const void *object)
+static __always_inline struct quarry_slab_head *cache_slab_at(const struct quarry_cache *cache,
+							      const void *object)
 {
 	unsigned long owner = quarry_backend_owner(cache->slab.map, object);
-	const struct quarry_slab_head *head = (void *)(owner - QUARRY_OWNER_SLAB);
+	struct quarry_slab_head *head = (void *)(owner - QUARRY_OWNER_SLAB);
 
 	if (unlikely(!(owner & QUARRY_OWNER_SLAB)) ||
-	    unlikely(READ_ONCE(head->shape) != cache->shape) ||
-	    unlikely(!cache_is_in(cache, head, object)))
+	    unlikely(READ_ONCE(head->shape) != cache->shape))
 		return NULL;
 	return head;
 }
@@ -120,7 +119,10 @@ static __always_inline bool cache_take_back_last(struct quarry_cache *cache, voi
 /* Take any object of a plain cache back; false if the long way must say what it is. */
 static __always_inline bool cache_take_back(struct quarry_cache *cache, void *object)
 {
-	if (unlikely(!cache_head_of(cache, object) || !cache_mark_free(cache, object)))
+	struct quarry_slab_head *head = cache_slab_at(cache, object);
+
+	if (unlikely(!head || !cache_is_in(cache, head, object) ||
+		     !cache_mark_free(cache, object)))
 		return false;
 	quarry_magazines_put(&cache->magazines, (unsigned long)object);
 	return true;
@@ -130,6 +132,8 @@ static __always_inline bool cache_take_back(struct quarry_cache *cache, void *ob
 void *__quarry_cache_alloc(struct quarry_cache *cache, unsigned int flags, unsigned long caller);
 int __quarry_cache_free(struct quarry_cache *cache, void *object, unsigned long caller);
 int __quarry_cache_check(struct quarry_cache *cache, const void *object, unsigned long caller);
+bool __quarry_cache_refuse_flags(struct quarry_cache *cache, unsigned int flags,
+				 unsigned long caller);
 int __quarry_cache_refuse_free(struct quarry_cache *cache, const void *object,
 			       unsigned long caller);
 void __quarry_cache_report(struct quarry_cache *cache, const char *what, u64 value,

@@ -14,16 +14,16 @@
  *    a word and a kind, behind the extent's pages (lib/heap_extent.c), 5 B in all.
  *
  *      kind, 8 bits        the page is             the word, 32 bits, says
- *      0 0 0 0 0 0 0 0     inside a run            perhaps how far the run's first page
- *                                                  is (lib/heap_bucket.c)
+ *      0 0 0 0 0 0 0 0     inside a run            perhaps the run's first page
+ *                                                  (lib/heap_bucket.c)
  *      0 0 [  class  ]     first, of a long one    bits 0..31 of its free blocks
  *      0 1 [  class  ]     a short bucket          its free blocks
  *      1 0 0 0 0 0 0 0     first, of a run in use  the run's pages
  *      1 0 0 0 0 0 0 1     no page: an edge
  *      1 0 0 1 [ nth ]     nth of a long bucket    1: bits 32..63 of its free blocks
  *                                                  2, 3: next and previous in its list
- *      1 1 0 0 0 0 0 0     first, of a free run    the run's pages
- *      1 1 0 0 0 0 0 1     last, of a free run     the run's pages
+ *      1 1 0 0 0 [mrk]     first, of a free run    the run's pages; see heap_pages.c
+ *      1 1 0 0 1 0 0 0     last, of a free run     the run's pages
  *
  *    A reference to a page is the extent's place in heap->extents and the page's number:
  *

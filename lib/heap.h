@@ -79,7 +79,7 @@ struct quarry_heap_failure {
  * @free: the rest; some of it may lie in pages of small blocks of other sizes
  * @peak: most bytes that were in use at once
  * @largest_free: the largest size that quarry_heap_alloc() would serve now
- *	without growing
+ *	without growing; a power of two below it may fail, as it is aligned
  * @page_size: the page size that the heap works with
  * @nr_used: blocks in use
  * @nr_allocs: blocks handed out since init (a reallocation that moves counts too)
@@ -224,6 +224,7 @@ struct quarry_heap_class {
 	u32 nr_used;
 	u32 nr_long;
 	u32 nr_short;
+	u8 index;
 	u8 nr_single;
 	u8 long_blocks;
 	u8 long_pages;
@@ -251,6 +252,7 @@ struct quarry_heap {
 		u32 attention;
 	};
 	unsigned int max_small;
+	unsigned int share;
 
 	unsigned long secret;
 	unsigned long used;

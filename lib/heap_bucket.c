@@ -69,11 +69,11 @@ noinline void __quarry_heap_pop_long(struct quarry_heap *heap, struct quarry_hea
 	if (ref == NO_REF) {
 		class->long_list = NO_REF;
 		class->bits = NULL;
-		heap->long_classes &= ~BIT_ULL(class - heap->classes);
+		heap->long_classes &= ~BIT_ULL(class->index);
 		return;
 	}
 	if (unlikely(page >= extent->nr_pages ||
-		     extent->kinds[page] != class - heap->classes)) {
+		     extent->kinds[page] != class->index)) {
 		damaged(heap, ref);
 		return;
 	}
@@ -92,7 +92,7 @@ static bool remove_long(struct quarry_heap *heap, struct quarry_heap_class *clas
 		return true;
 	}
 	if (likely(unlink_ref(heap, &class->long_list, ref, long_links(bits),
-			      class - heap->classes, bucket_links)))
+			      class->index, bucket_links)))
 		return true;
 	damaged(heap, ref);
 	return false;
@@ -102,7 +102,7 @@ static bool remove_long(struct quarry_heap *heap, struct quarry_heap_class *clas
 static __always_inline bool remove_short(struct quarry_heap *heap, struct quarry_heap_class *class, u32 ref,
 			 const struct heap_links *links)
 {
-	unsigned int index = class - heap->classes;
+	unsigned int index = class->index;
 
 	if (unlikely(!unlink_ref(heap, &class->short_list, ref, links, index | KIND_SHORT,
 				 bucket_links))) {
@@ -117,7 +117,7 @@ static __always_inline bool remove_short(struct quarry_heap *heap, struct quarry
 static void push_short(struct quarry_heap *heap, struct quarry_heap_class *class, u32 ref,
 		       struct heap_links *links)
 {
-	unsigned int index = class - heap->classes;
+	unsigned int index = class->index;
 
 	if (likely(push_ref(heap, &class->short_list, ref, links, index | KIND_SHORT,
 			    bucket_links)))
@@ -157,7 +157,7 @@ static bool may_be_long(const struct quarry_heap *heap, const struct quarry_heap
 {
 	if (!class->long_pages)
 		return false;
-	if (heap->total >> (heap->page_shift + LONG_SHARE_SHIFT) >= class->long_pages)
+	if (likely(class->long_pages <= heap->share))
 		return true;
 	return class->nr_used + class->nr_single >= class->long_blocks / 2;
 }
@@ -171,7 +171,7 @@ static bool make_long(struct quarry_heap *heap, struct quarry_heap_class *class)
 	if (ref == NO_REF)
 		return false;
 	set_kinds(&extent->kinds[page], parts, class->long_pages);
-	extent->kinds[page] = class - heap->classes;
+	extent->kinds[page] = class->index;
 	set_bits(&extent->words[page], ~0ULL);
 	class->nr_long++;
 	class->nr_single = 0;
@@ -187,7 +187,7 @@ static bool make_short(struct quarry_heap *heap, struct quarry_heap_class *class
 
 	if (ref == NO_REF)
 		return false;
-	extent->kinds[page] = (class - heap->classes) | KIND_SHORT;
+	extent->kinds[page] = class->index | KIND_SHORT;
 	extent->words[page] = ~0U;
 	class->nr_short++;
 	push_short(heap, class, ref, short_links(heap, extent, page, class, ~0U));
@@ -197,18 +197,19 @@ static bool make_short(struct quarry_heap *heap, struct quarry_heap_class *class
 /* ---- Taking ---- */
 
 /*
- * Let the pages inside a run know where it begins. Going down from a page by
- * clearing the lowest bit that is set in its number (from 1 on), and going up
- * from the run's first by adding that bit, meet in just one page (P. Fenwick, A
- * new data structure for cumulative frequency tables, 1994): so these pages are
- * enough, at most log2 of the extent's pages.
+ * Let some pages inside a run, of those whose numbers are multiples of the stride, know
+ * where it begins. Count these from 1 on: going down from one by clearing the lowest bit
+ * that is set in its number, and going up from the run's first by adding that bit, meet
+ * in just one (P. Fenwick, A new data structure for cumulative frequency tables, 1994).
+ * So those on the way up are enough, at most log2 of all.
  */
 void __quarry_heap_mark_inside(struct quarry_heap_extent *extent, u32 page, u32 nr)
 {
-	u32 number = page + 1, end = number + nr;
+	u32 number = (page >> STRIDE_SHIFT) + 2;
+	u32 last = ((page + nr - 1) >> STRIDE_SHIFT) + 1;
 
-	while ((number += number & -number) < end)
-		extent->words[number - 1] = number - 1 - page;
+	for (; number <= last; number += number & -number)
+		extent->words[(number - 1) << STRIDE_SHIFT] = page;
 }
 
 /**
@@ -227,7 +228,7 @@ void *__quarry_heap_take_run(struct quarry_heap *heap, unsigned long nr, size_t 
 	lockdep_assert_held(&heap->lock);
 
 	if (likely(align <= page_size(heap)))
-		ref = __quarry_heap_take_pages(heap, nr);
+		ref = __quarry_heap_take_front(heap, nr);
 	else
 		ref = __quarry_heap_take_aligned(heap, nr, align);
 	if (unlikely(ref == NO_REF))
@@ -261,7 +262,7 @@ static void *take_short(struct quarry_heap *heap, struct quarry_heap_class *clas
 	return (void *)block;
 }
 
-/* A run of pages for one block of a class whose blocks are larger than a page. */
+/* A run of pages for one block of a class of whose blocks a page doesn't hold two. */
 static void *take_single(struct quarry_heap *heap, size_t size, struct quarry_heap_class *class)
 {
 	if (class->nr_single < class->long_blocks)
@@ -273,7 +274,7 @@ static void *take_single(struct quarry_heap *heap, size_t size, struct quarry_he
 static void *take_larger(struct quarry_heap *heap, size_t size, size_t align,
 			 const struct quarry_heap_class *class)
 {
-	unsigned int index = class - heap->classes;
+	unsigned int index = class->index;
 	u64 larger = (heap->long_classes | heap->short_classes) >> index << index;
 	struct quarry_heap_class *other;
 
@@ -303,20 +304,26 @@ static void *take_larger(struct quarry_heap *heap, size_t size, size_t align,
 void *__quarry_heap_take_slow(struct quarry_heap *heap, size_t size, size_t align,
 			      struct quarry_heap_class *class)
 {
+	unsigned int last = last_bin(heap);
 	void *block = NULL;
 
 	lockdep_assert_held(&heap->lock);
 
 	if (class->short_list != NO_REF)
 		return take_short(heap, class);
-	if (may_be_long(heap, class) && make_long(heap, class))
+	/* Of fewer pages than EXACT_BINS, the last bin says whether there is such a run. */
+	if (class->long_pages <= last && may_be_long(heap, class) && make_long(heap, class))
 		return take_long(heap, class);
+	if (pages_for(heap, size) > last)
+		return take_larger(heap, size, align, class);
 	if (!class->short_blocks)
 		block = take_single(heap, size, class);
 	else if (make_short(heap, class))
 		return take_short(heap, class);
-	return block ?: take_larger(heap, size, align, class);
+	return block;
 }
+
+static_assert(MAX_LONG_PAGES < EXACT_BINS);
 
 /* ---- Giving back ---- */
 

@@ -131,6 +131,13 @@ static void clear_map(const struct quarry_heap_extent *extent)
 	extent->kinds[extent->nr_pages] = KIND_EDGE;
 }
 
+/* The heap has so many more bytes, or less. */
+static void add_total(struct quarry_heap *heap, unsigned long size)
+{
+	heap->total += size;
+	heap->share = heap->total >> (heap->page_shift + LONG_SHARE_SHIFT);
+}
+
 /* Let an extent that has its place and its map be found, all of it free. */
 void __quarry_heap_publish(struct quarry_heap *heap, struct quarry_heap_extent *extent)
 {
@@ -145,7 +152,7 @@ void __quarry_heap_publish(struct quarry_heap *heap, struct quarry_heap_extent *
 
 	/* Pairs with extent_unlocked(). */
 	smp_store_release(&extent->size, (unsigned long)extent->nr_pages << heap->page_shift);
-	heap->total += extent->size;
+	add_total(heap, extent->size);
 	heap->memory += extent->memory_size;
 	heap->nr_grows += extent->grown;
 	__quarry_heap_give_pages(heap, extent, 0, extent->nr_pages);
@@ -168,7 +175,7 @@ static void retire(struct quarry_heap *heap, struct quarry_heap_extent *extent)
 	forget(heap->by_addr, heap->nr_extents, extent - heap->extents);
 	forget(heap->by_age, heap->nr_extents, extent - heap->extents);
 	heap->nr_extents--;
-	heap->total -= extent->size;
+	add_total(heap, -extent->size);
 	heap->memory -= extent->memory_size;
 	heap->nr_gives += extent->grown;
 	WRITE_ONCE(extent->size, 0);

@@ -52,7 +52,15 @@ static unsigned int long_pages(unsigned int page_shift, u32 size)
 	return best;
 }
 
-/* A bucket of one block is no better than a run of pages. */
+/* A bucket of one block, here and below, is no better than a run of pages. */
+static void init_short(struct quarry_heap_class *class, unsigned int nr)
+{
+	if (nr < 2)
+		return;
+	class->short_blocks = nr;
+	class->short_valid = ~0U >> (32 - nr);
+}
+
 static void init_long(const struct quarry_heap *heap, struct quarry_heap_class *class,
 		      unsigned int nr_pages)
 {
@@ -71,14 +79,13 @@ static void init_class(struct quarry_heap *heap, unsigned int kind)
 	u32 size = class_size(kind);
 	unsigned int align;
 
+	class->index = kind;
 	class->size = size;
 	class->long_list = NO_REF;
 	class->short_list = NO_REF;
 	class->reciprocal = DIV_ROUND_UP_ULL(BIT_ULL(32), size);
 	init_long(heap, class, long_pages(heap->page_shift, size));
-	class->short_blocks = page_size(heap) / size;
-	if (class->short_blocks)
-		class->short_valid = ~0U >> (32 - class->short_blocks);
+	init_short(class, page_size(heap) / size);
 
 	for (align = 0; align < QUARRY_HEAP_NR_ALIGNS; align++)
 		if (IS_ALIGNED(size, QUARRY_HEAP_MIN_ALIGN << align))

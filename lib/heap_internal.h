@@ -38,11 +38,15 @@
 #define KIND_RUN	0x80
 #define KIND_EDGE	0x81
 #define KIND_PART	0x90	/* and how many pages behind the start of a bucket */
-#define KIND_FREE	0xc0
-#define KIND_FREE_END	0xc1
+#define KIND_FREE	0xc0	/* and which of the three marks behind its first it had */
+#define KIND_FREE_END	0xc8
 
 /* A class has long buckets at once if they are at most this share of the heap, as a shift. */
 #define LONG_SHARE_SHIFT	9
+
+/* Every 64th page may know where the run begins that it is inside of. */
+#define STRIDE_SHIFT	6
+#define STRIDE		BIT(STRIDE_SHIFT)
 
 /* Long buckets have so many pages. With fewer, the map has no room for their links. */
 #define MIN_LONG_PAGES	4
@@ -71,17 +75,22 @@ struct heap_node {
 };
 
 /*
- * What a free run begins with. @check is the exclusive or of all else and of the run's
- * address, so that what was written over is not taken for links.
+ * What a free run begins with. @link.check is the exclusive or of the reference to its
+ * first page with its links, its address and a number of the heap's own, so that what was
+ * written over isn't taken for links. All but @mark may have taken the place of
+ * other marks, of which its kind has kept a note.
  */
 struct heap_run {
 	unsigned long mark;
 	struct quarry_heap_link link;
 	struct quarry_heap_link *prev;
-	u32 ref;
 };
 
+#define NR_NOTED_MARKS	3
+
+static_assert(sizeof(struct heap_run) <= (NR_NOTED_MARKS + 1) * QUARRY_HEAP_MIN_ALIGN);
 static_assert(sizeof(struct heap_run) <= 1 << MIN_PAGE_SHIFT);
+static_assert(KIND_FREE + (1 << NR_NOTED_MARKS) <= KIND_FREE_END);
 
 /* What lies in a block that waits to be freed. */
 struct heap_deferred {
@@ -129,6 +138,12 @@ static __always_inline bool is_part(u8 kind)
 static __always_inline bool is_free(u8 kind)
 {
 	return kind >= KIND_FREE;
+}
+
+/* The first page of a free run. */
+static __always_inline bool is_free_start(u8 kind)
+{
+	return (kind & 0xf8) == KIND_FREE;
 }
 
 static __always_inline u32 ref_of(const struct quarry_heap *heap,
@@ -221,9 +236,9 @@ static __always_inline void set_free_mark(const struct quarry_heap *heap, unsign
 	((struct heap_node *)addr)->mark = free_mark(heap, addr);
 }
 
-static inline bool has_free_mark(const struct quarry_heap *heap, unsigned long addr)
+static __always_inline bool has_free_mark(const struct quarry_heap *heap, unsigned long addr)
 {
-	return ((const struct heap_node *)addr)->mark == free_mark(heap, addr);
+	return *(unsigned long *)addr == free_mark(heap, addr);
 }
 
 static inline bool has_deferred_mark(const struct quarry_heap *heap, unsigned long addr)
@@ -286,6 +301,22 @@ static __always_inline bool push_ref(struct quarry_heap *heap, u32 *head, u32 re
 	return true;
 }
 
+/* ---- Free runs ---- */
+
+/* All runs of a bin below this are of one length, which is its number. */
+#define EXACT_BINS	32
+
+/* The last bin that has a run, or 0, which never has one. */
+static inline unsigned int last_bin(const struct quarry_heap *heap)
+{
+	unsigned int word;
+
+	if (unlikely(!heap->bin_words))
+		return 0;
+	word = __fls(heap->bin_words);
+	return word * BITS_PER_LONG + __fls(heap->bin_bits[word]);
+}
+
 /* ---- Long buckets ---- */
 
 /* The links of a long bucket, whose bits are at @bits. */
@@ -303,7 +334,7 @@ static __always_inline void push_long(struct quarry_heap *heap, struct quarry_he
 	if (likely(next != NO_REF))
 		long_links(class->bits)->prev = ref;
 	else
-		heap->long_classes |= BIT_ULL(class - heap->classes);
+		heap->long_classes |= BIT_ULL(class->index);
 	long_links(bits)->next = next;
 	long_links(bits)->prev = NO_REF;
 	class->long_list = ref;
@@ -394,15 +425,17 @@ static __always_inline bool find_start(struct quarry_heap *heap,
 	return likely(!(spot->bits >> spot->index & 1));
 }
 
-/* How many pages a piece has that starts at a page. */
+/* How many pages a piece has that starts at a page; 0 if the map is damaged. */
 static inline u32 piece_pages(const struct quarry_heap *heap,
 			      const struct quarry_heap_extent *extent, u32 page)
 {
 	u8 kind = extent->kinds[page];
 
+	const struct quarry_heap_class *class = &heap->classes[kind_class(kind)];
+
 	if (!is_bucket(kind))
 		return extent->words[page];
-	return is_short(kind) ? 1 : heap->classes[kind_class(kind)].long_pages;
+	return is_short(kind) ? !!class->short_blocks : class->long_pages;
 }
 
 /* The real size of a block that find_start() found. */
@@ -456,7 +489,15 @@ static __always_inline void unlock_freed(struct quarry_heap *heap, unsigned long
 
 /* ---- heap_pages.c: all expect the lock ---- */
 
+/* Where a free run is, and how long. */
+struct heap_place {
+	struct quarry_heap_extent *extent;
+	u32 page;
+	u32 nr;
+};
+
 u32 __quarry_heap_take_pages(struct quarry_heap *heap, unsigned long nr);
+u32 __quarry_heap_take_front(struct quarry_heap *heap, unsigned long nr);
 u32 __quarry_heap_take_aligned(struct quarry_heap *heap, unsigned long nr, size_t align);
 bool __quarry_heap_take_behind(struct quarry_heap *heap, struct quarry_heap_extent *extent,
 			       u32 page, u32 nr);
@@ -465,7 +506,7 @@ void __quarry_heap_give_pages(struct quarry_heap *heap, struct quarry_heap_exten
 u32 __quarry_heap_largest_run(struct quarry_heap *heap);
 unsigned int __quarry_heap_bin_of(unsigned long nr);
 bool __quarry_heap_is_run(struct quarry_heap *heap, const struct heap_run *run,
-			  const struct quarry_heap_link *prev);
+			  const struct quarry_heap_link *prev, u32 *nr);
 void __quarry_heap_broken(struct quarry_heap *heap, const char *what, u32 ref);
 
 /* ---- heap_bucket.c: all but the last expect the lock ---- */

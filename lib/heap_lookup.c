@@ -4,8 +4,8 @@
  *
  * The first page of each piece, be it a bucket, a run in use or a free one, has a kind
  * that says so, and that of a bucket's other pages says how far behind it they are. In runs,
- * which may be long, only a few pages know where the run begins, but enough that
- * some are met on the way down from any page: see __quarry_heap_mark_inside().
+ * which may be long, only a few pages know where the run begins, but enough that one is
+ * met on the way down from any page: see __quarry_heap_mark_inside().
  */
 #include <linux/align.h>
 #include <linux/errno.h>
@@ -24,7 +24,7 @@ static bool piece_at(const struct quarry_heap *heap, const struct quarry_heap_ex
 {
 	u8 kind = extent->kinds[page];
 
-	if (!is_bucket(kind) && kind != KIND_RUN && kind != KIND_FREE)
+	if (!is_bucket(kind) && kind != KIND_RUN && !is_free_start(kind))
 		return false;
 	piece->start = page;
 	piece->kind = kind;
@@ -33,29 +33,40 @@ static bool piece_at(const struct quarry_heap *heap, const struct quarry_heap_ex
 	return piece->nr_pages - 1 < extent->nr_pages - page;
 }
 
+/* Whether the piece that starts at a page, if one does, holds another page behind it. */
+static bool covers(const struct quarry_heap *heap, const struct quarry_heap_extent *extent,
+		   u32 start, u32 page, struct heap_piece *piece)
+{
+	return piece_at(heap, extent, start, piece) && page - start < piece->nr_pages;
+}
+
 /*
- * The piece that holds a page: see mark_inside(). What the word of a page inside
- * says may be of a run that was there before, so it counts only if what starts
- * there now reaches up to the page. False for a page in a free run, other than
- * its first and last.
+ * The piece that holds a page: it starts at most a stride before, or else one of the pages
+ * that __quarry_heap_mark_inside() chose leads to its start. What such a page says
+ * may be of a run that was there before, so it counts only if what starts there now
+ * reaches up to the page. False for a page in a free run that is far from its
+ * first and isn't its last.
  */
 bool __quarry_heap_piece(const struct quarry_heap *heap, const struct quarry_heap_extent *extent,
 			 u32 page, struct heap_piece *piece)
 {
 	u8 kind = extent->kinds[page];
-	u32 number = page + 1;
+	u32 start, number;
 
 	if (is_part(kind) && kind - KIND_PART <= page)
 		return piece_at(heap, extent, page - (kind - KIND_PART), piece);
-	if (kind == KIND_FREE_END && extent->words[page] <= number)
-		return piece_at(heap, extent, number - extent->words[page], piece);
+	if (kind == KIND_FREE_END && extent->words[page] - 1 <= page)
+		return piece_at(heap, extent, page + 1 - extent->words[page], piece);
 
-	for (; number; number &= number - 1) {
-		u32 start = number - 1;
-
-		if (extent->kinds[start] == KIND_INSIDE && extent->words[start] <= start)
-			start -= extent->words[start];
-		if (piece_at(heap, extent, start, piece) && page - start < piece->nr_pages)
+	for (start = page; extent->kinds[start] == KIND_INSIDE && start % STRIDE; start--)
+		;
+	if (covers(heap, extent, start, page, piece))
+		return true;
+	for (number = (start >> STRIDE_SHIFT) + 1; number; number &= number - 1) {
+		start = (number - 1) << STRIDE_SHIFT;
+		if (extent->kinds[start] == KIND_INSIDE && extent->words[start] < start)
+			start = extent->words[start];
+		if (covers(heap, extent, start, page, piece))
 			return true;
 	}
 	return false;
@@ -79,6 +90,20 @@ static bool is_inside_block(const struct quarry_heap *heap,
 	return !(get_bits(&extent->words[piece.start]) >> index & 1);
 }
 
+/* Whether a block that was freed began at an aligned address in free memory. */
+static bool was_given(const struct quarry_heap *heap, const struct quarry_heap_extent *extent,
+		      unsigned long addr)
+{
+	u32 page = (addr - extent->base) >> heap->page_shift;
+	unsigned long mark = (addr - page_addr(heap, extent, page)) / QUARRY_HEAP_MIN_ALIGN;
+	u8 kind = extent->kinds[page];
+
+	/* The links of a run are where its first marks were. */
+	if (is_free_start(kind) && mark && mark <= NR_NOTED_MARKS)
+		return kind & BIT(mark - 1);
+	return has_free_mark(heap, addr);
+}
+
 enum heap_verdict __quarry_heap_why_not(const struct quarry_heap *heap,
 					const struct quarry_heap_extent *extent,
 					unsigned long addr)
@@ -89,7 +114,7 @@ enum heap_verdict __quarry_heap_why_not(const struct quarry_heap *heap,
 		return NOT_MANAGED;
 	if (!IS_ALIGNED(addr, QUARRY_HEAP_MIN_ALIGN) || is_inside_block(heap, extent, addr))
 		return NOT_A_START;
-	return has_free_mark(heap, addr) ? FREE_ALREADY : NEVER_GIVEN;
+	return was_given(heap, extent, addr) ? FREE_ALREADY : NEVER_GIVEN;
 }
 
 /* ---- Questions ---- */

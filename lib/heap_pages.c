@@ -53,9 +53,6 @@ noinline __cold void __quarry_heap_broken(struct quarry_heap *heap, const char *
 
 /* ---- Bins ---- */
 
-/* All runs of a bin below this are of one length. */
-#define EXACT_BINS	32
-
 /* The bin that a run of @nr pages belongs to. */
 static __always_inline unsigned int bin_of(unsigned long nr)
 {
@@ -119,33 +116,51 @@ static __always_inline struct heap_run *run_at(const struct quarry_heap *heap,
 	return (struct heap_run *)page_addr(heap, extent, page);
 }
 
-/* The checksum that a run's links should have. */
-static __always_inline unsigned long check_of(const struct quarry_heap *heap,
-					      const struct heap_run *run)
+/* The checksum of a run, but for the reference to its first page. */
+static __always_inline unsigned long mix(const struct quarry_heap *heap,
+					 const struct heap_run *run)
 {
 	return (unsigned long)run->link.next ^ (unsigned long)run->prev ^
-	       (unsigned long)run ^ run->ref ^ heap->secret;
+	       free_mark(heap, (unsigned long)run);
 }
 
-/* Whether what is listed behind @prev is a run whose links can be followed. */
-bool __quarry_heap_is_run(struct quarry_heap *heap, const struct heap_run *run,
-			  const struct quarry_heap_link *prev)
+static noinline __cold void damaged(struct quarry_heap *heap, u32 ref)
 {
-	const struct quarry_heap_extent *extent = __quarry_heap_extent(heap, (unsigned long)run);
-	u32 page;
+	__quarry_heap_broken(heap, "a free run's links or map entries are damaged", ref);
+}
 
-	if (!extent || run->prev != prev || run->link.check != check_of(heap, run))
+/* Where a listed run is: what it says of itself is believed only if all of it agrees. */
+static __always_inline bool locate(struct quarry_heap *heap, const struct heap_run *run,
+				   struct heap_place *place)
+{
+	unsigned long ref = run->link.check ^ mix(heap, run);
+	struct quarry_heap_extent *extent = ref_extent(heap, ref);
+	u32 page = ref_page(ref), nr;
+
+	if (unlikely(ref > U32_MAX || page >= extent->nr_pages ||
+		     run_at(heap, extent, page) != run))
 		return false;
-	page = ref_page(run->ref);
-	return run->ref == ref_of(heap, extent, page) && page < extent->nr_pages &&
-	       run_at(heap, extent, page) == run && extent->kinds[page] == KIND_FREE;
+	nr = extent->words[page];
+	if (unlikely(nr - 1 >= extent->nr_pages - page))
+		return false;
+	place->extent = extent;
+	place->page = page;
+	place->nr = nr;
+	return true;
 }
 
-static noinline __cold void damaged(struct quarry_heap *heap,
-				    const struct quarry_heap_extent *extent, u32 page)
+/* Whether what is listed behind @prev is a run, and how long. */
+bool __quarry_heap_is_run(struct quarry_heap *heap, const struct heap_run *run,
+			  const struct quarry_heap_link *prev, u32 *nr)
 {
-	__quarry_heap_broken(heap, "a free run's links or map entries are damaged",
-			     ref_of(heap, extent, page));
+	struct heap_place place = {};
+
+	if (!__quarry_heap_extent(heap, (unsigned long)run) ||
+	    !IS_ALIGNED((unsigned long)run, page_size(heap)) ||
+	    run->prev != prev || !locate(heap, run, &place))
+		return false;
+	*nr = place.nr;
+	return is_free_start(place.extent->kinds[place.page]);
 }
 
 /* Let @link, whose checksum was right, lead to another run. */
@@ -162,30 +177,74 @@ static __always_inline void set_prev(struct heap_run *run, struct quarry_heap_li
 	run->prev = prev;
 }
 
-/* Make free, as one run, pages whose kinds are all KIND_INSIDE. */
-static __always_inline void insert_run(struct quarry_heap *heap,
-				       struct quarry_heap_extent *extent, u32 page, u32 nr)
+/* Whether the nth place behind the start of a page has the mark that it would have. */
+static __always_inline u8 has_nth(unsigned long addr, unsigned long mark, unsigned int nth)
 {
-	struct heap_run *run = run_at(heap, extent, page), *next;
-	unsigned int bin = bin_of(nr);
+	unsigned long offset = nth * QUARRY_HEAP_MIN_ALIGN;
+
+	return *(unsigned long *)(addr + offset) == (mark ^ offset);
+}
+
+/* Which of the marks that a run's links take the place of are there. */
+static __always_inline u8 note_marks(const struct quarry_heap *heap, unsigned long addr)
+{
+	unsigned long mark = free_mark(heap, addr);
+
+	return has_nth(addr, mark, 1) | has_nth(addr, mark, 2) << 1 | has_nth(addr, mark, 3) << 2;
+}
+
+/* Set the marks that were noted, in the place of what were a run's links. */
+static void restore_marks(const struct quarry_heap *heap, unsigned long addr, u8 noted)
+{
+	for (; noted; noted >>= 1) {
+		addr += QUARRY_HEAP_MIN_ALIGN;
+		if (noted & 1)
+			set_free_mark(heap, addr);
+	}
+}
+
+/* Put a run in front of a bin's list. */
+static __always_inline void push_run(struct quarry_heap *heap, struct heap_run *run, u32 ref,
+				     unsigned int bin)
+{
 	struct quarry_heap_link *head = &heap->bins[bin];
+	struct heap_run *next = head->next;
 
-	/* In this order, for in a run of one page the first is the last. */
-	extent->kinds[page + nr - 1] = KIND_FREE_END;
-	extent->words[page + nr - 1] = nr;
-	extent->kinds[page] = KIND_FREE;
-	extent->words[page] = nr;
-
-	next = head->next;
 	run->prev = head;
 	run->link.next = next;
-	run->ref = ref_of(heap, extent, page);
-	run->link.check = check_of(heap, run);
+	run->link.check = mix(heap, run) ^ ref;
 	head->next = run;
 	if (next)
 		set_prev(next, &run->link);
 	else
 		mark_bin(heap, bin);
+}
+
+/* Let the map say that a run is free, whose first page's kind already says so. */
+static __always_inline void set_length(struct quarry_heap_extent *extent, u32 page, u32 nr)
+{
+	u32 last = page + nr - 1;
+
+	extent->words[page] = nr;
+	extent->words[last] = nr;
+	if (last != page)
+		extent->kinds[last] = KIND_FREE_END;
+}
+
+/* Make free, as one run, pages whose kinds are all KIND_INSIDE. */
+static __always_inline void insert_run(struct quarry_heap *heap,
+				       struct quarry_heap_extent *extent, u32 page, u32 nr,
+				       u8 noted)
+{
+	extent->kinds[page] = KIND_FREE | noted;
+	set_length(extent, page, nr);
+	push_run(heap, run_at(heap, extent, page), ref_of(heap, extent, page), bin_of(nr));
+}
+
+static void insert_free(struct quarry_heap *heap, struct quarry_heap_extent *extent, u32 page,
+			u32 nr)
+{
+	insert_run(heap, extent, page, nr, note_marks(heap, page_addr(heap, extent, page)));
 }
 
 /*
@@ -196,11 +255,12 @@ static __always_inline bool remove_run(struct quarry_heap *heap,
 				       struct quarry_heap_extent *extent, u32 page, u32 nr)
 {
 	struct heap_run *run = run_at(heap, extent, page), *next;
+	u32 ref = ref_of(heap, extent, page);
 	struct quarry_heap_link *prev;
 
 	if (unlikely(page >= extent->nr_pages || nr - 1 >= extent->nr_pages - page ||
-		     run->link.check != check_of(heap, run))) {
-		damaged(heap, extent, page);
+		     run->link.check != (mix(heap, run) ^ ref))) {
+		damaged(heap, ref);
 		return false;
 	}
 	next = run->link.next;
@@ -216,12 +276,28 @@ static __always_inline bool remove_run(struct quarry_heap *heap,
 	return true;
 }
 
+/* Take the first run of a bin, which locate() has seen, out of its list. */
+static __always_inline void pop_run(struct quarry_heap *heap, struct heap_run *run,
+				    unsigned int bin)
+{
+	struct quarry_heap_link *head = &heap->bins[bin];
+	struct heap_run *next = run->link.next;
+
+	head->next = next;
+	if (next)
+		set_prev(next, head);
+	else
+		unmark_bin(heap, bin);
+}
+
 /* ---- Accounting ---- */
 
 /* The pages of an extent that are in use, as far as giving it back depends on it. */
 static __always_inline void account_pages(struct quarry_heap *heap,
-					  struct quarry_heap_extent *extent, u32 before, u32 after)
+					  struct quarry_heap_extent *extent, u32 after)
 {
+	u32 before = extent->nr_free;
+
 	extent->nr_free = after;
 	if (likely(!extent->grown))
 		return;
@@ -237,70 +313,115 @@ static __always_inline void account_pages(struct quarry_heap *heap,
 
 /* ---- Taking ---- */
 
-/* The first run of the last bin that has one; there is one. */
-static struct heap_run *longest_run(const struct quarry_heap *heap)
+/*
+ * The first bin that has a run of at least @nr pages, or QUARRY_HEAP_NR_BINS: one whose
+ * runs are just so long, or leave enough for a long bucket, or else any. That of a
+ * length itself may have longer runs as well, but only its first is looked at.
+ */
+static __always_inline unsigned int find_bin(const struct quarry_heap *heap, unsigned long nr)
 {
-	unsigned int word = __fls(heap->bin_words);
+	unsigned int bin;
 
-	return heap->bins[word * BITS_PER_LONG + __fls(heap->bin_bits[word])].next;
-}
-
-/* The first run of a bin, if there is such a bin. */
-static __always_inline struct heap_run *first_run(const struct quarry_heap *heap,
-						  unsigned int bin)
-{
-	return bin < QUARRY_HEAP_NR_BINS ? heap->bins[bin].next : NULL;
-}
-
-/* Where a run is, and how long. */
-struct heap_place {
-	struct quarry_heap_extent *extent;
-	u32 page;
-	u32 nr;
-};
-
-/* Where a run is: what it says of itself is believed only if its checksum is right. */
-static __always_inline bool locate(struct quarry_heap *heap, const struct heap_run *run,
-				   struct heap_place *place)
-{
-	u32 ref = run->ref;
-
-	if (unlikely(run->link.check != check_of(heap, run))) {
-		__quarry_heap_broken(heap, "a free run's links are damaged", NO_REF);
-		return false;
+	if (likely(nr < EXACT_BINS)) {
+		if (heap->bins[nr].next)
+			return nr;
+		bin = next_bin(heap, bin_from(nr + MIN_LONG_PAGES));
+		return likely(bin < QUARRY_HEAP_NR_BINS) ? bin : next_bin(heap, nr + 1);
 	}
-	place->extent = ref_extent(heap, ref);
-	place->page = ref_page(ref);
-	if (unlikely(place->page >= place->extent->nr_pages)) {
-		damaged(heap, place->extent, place->page);
-		return false;
-	}
-	place->nr = place->extent->words[place->page];
-	return true;
+	if (unlikely(nr > MAX_PAGES))
+		return QUARRY_HEAP_NR_BINS;
+	bin = next_bin(heap, bin_from(nr));
+	if (unlikely(bin >= QUARRY_HEAP_NR_BINS && heap->bins[bin_of(nr)].next))
+		return bin_of(nr);
+	return bin;
 }
 
 /*
- * A free run of at least @nr pages, or NULL: one that is just so long, or that leaves
- * enough for a long bucket, or else any.
+ * A run, the first of @bin, loses its last pages. It keeps its first page, so that often
+ * it needn't even change its place in the lists.
  */
-static __always_inline struct heap_run *find_run(struct quarry_heap *heap, unsigned long nr)
+static __always_inline u32 take_end(struct quarry_heap *heap, struct heap_run *run,
+				    const struct heap_place *place, unsigned int bin, u32 nr)
 {
-	struct heap_run *run;
-	unsigned int bin;
+	struct quarry_heap_extent *extent = place->extent;
+	u32 rest = place->nr - nr;
+	unsigned int new_bin = bin_of(rest);
 
-	if (unlikely(nr > MAX_PAGES))
-		return NULL;
-	bin = bin_of(nr);
-	if (likely(nr < EXACT_BINS)) {
-		if (heap->bins[bin].next)
-			return heap->bins[bin].next;
-		run = first_run(heap, next_bin(heap, bin_from(nr + MIN_LONG_PAGES)));
-		if (likely(run))
-			return run;
-		return first_run(heap, next_bin(heap, bin + 1));
+	set_length(extent, place->page, rest);
+	if (new_bin != bin) {
+		pop_run(heap, run, bin);
+		push_run(heap, run, ref_of(heap, extent, place->page), new_bin);
 	}
-	run = first_run(heap, next_bin(heap, bin_from(nr)));
-	return likely(run) ? run : heap->bins[bin].next;
+	return place->page + rest;
+}
+
+/* Let a run take the place of the first of a list, which locate() has seen. */
+static __always_inline void replace_run(struct quarry_heap *heap, const struct heap_run *run,
+					struct heap_run *by, u32 ref)
+{
+	struct heap_run *next = run->link.next;
+
+	by->link.next = next;
+	by->prev = run->prev;
+	by->link.check = mix(heap, by) ^ ref;
+	by->prev->next = by;
+	if (next)
+		set_prev(next, &by->link);
+}
+
+/* A run, the first of @bin, loses its first pages. */
+static __always_inline u32 take_start(struct quarry_heap *heap, struct heap_run *run,
+				      const struct heap_place *place, unsigned int bin, u32 nr)
+{
+	struct quarry_heap_extent *extent = place->extent;
+	u32 page = place->page + nr, rest = place->nr - nr;
+	struct heap_run *moved = run_at(heap, extent, page);
+	u32 ref = ref_of(heap, extent, page);
+	unsigned int new_bin = bin_of(rest);
+
+	extent->kinds[page] = KIND_FREE | note_marks(heap, (unsigned long)moved);
+	set_length(extent, page, rest);
+	if (new_bin == bin) {
+		replace_run(heap, run, moved, ref);
+		return place->page;
+	}
+	pop_run(heap, run, bin);
+	push_run(heap, moved, ref, new_bin);
+	return place->page;
+}
+
+static __always_inline u32 take(struct quarry_heap *heap, unsigned long nr, bool end)
+{
+	unsigned int bin = find_bin(heap, nr);
+	struct quarry_heap_extent *extent;
+	struct heap_place place = {};
+	struct heap_run *run;
+	u32 page;
+
+	lockdep_assert_held(&heap->lock);
+
+	if (unlikely(bin >= QUARRY_HEAP_NR_BINS))
+		return NO_REF;
+	run = heap->bins[bin].next;
+	if (unlikely(!locate(heap, run, &place))) {
+		damaged(heap, NO_REF);
+		return NO_REF;
+	}
+	if (unlikely(place.nr < nr))
+		return NO_REF;
+
+	extent = place.extent;
+	page = place.page;
+	if (end || place.nr == nr)
+		extent->kinds[page + place.nr - 1] = KIND_INSIDE;
+	if (place.nr == nr)
+		pop_run(heap, run, bin);
+	else if (end)
+		page = take_end(heap, run, &place, bin, nr);
+	else
+		page = take_start(heap, run, &place, bin, nr);
+	account_pages(heap, extent, extent->nr_free - nr);
+	return ref_of(heap, extent, page);
 }
 
 /**
@@ -308,27 +429,28 @@ static __always_inline struct heap_run *find_run(struct quarry_heap *heap, unsig
  * @heap: the heap
  * @nr: how many pages
  *
- * From the shortest runs that are known to be long enough, the one that became
- * free last; its first pages, and what is left of it stays free.
+ * The last pages of a free run, which costs less.
  *
- * Return: the first page, all of whose kinds are KIND_INSIDE, or NO_REF.
+ * Return: the first page, or NO_REF. The kinds of all are KIND_INSIDE, but that of the
+ * first may not be.
  */
 u32 __quarry_heap_take_pages(struct quarry_heap *heap, unsigned long nr)
 {
-	struct heap_place place = {};
-	struct heap_run *run;
+	return take(heap, nr, true);
+}
 
-	lockdep_assert_held(&heap->lock);
-
-	run = find_run(heap, nr);
-	if (!run || !locate(heap, run, &place) || place.nr < nr ||
-	    !remove_run(heap, place.extent, place.page, place.nr))
-		return NO_REF;
-
-	if (place.nr > nr)
-		insert_run(heap, place.extent, place.page + nr, place.nr - nr);
-	account_pages(heap, place.extent, place.extent->nr_free, place.extent->nr_free - nr);
-	return ref_of(heap, place.extent, place.page);
+/**
+ * __quarry_heap_take_front() - take a run of pages that may grow
+ * @heap: the heap
+ * @nr: how many pages
+ *
+ * The first pages of a free run, so that those behind it are free.
+ *
+ * Return: as __quarry_heap_take_pages().
+ */
+u32 __quarry_heap_take_front(struct quarry_heap *heap, unsigned long nr)
+{
+	return take(heap, nr, false);
 }
 
 /* The first page from @page on whose address has the alignment. */
@@ -347,7 +469,7 @@ static bool has_aligned(struct quarry_heap *heap, const struct heap_run *run, un
 {
 	unsigned long page, end;
 
-	if (!locate(heap, run, place))
+	if (!run || !locate(heap, run, place))
 		return false;
 	page = align_page(heap, place->extent, place->page, align);
 	end = place->page + place->nr;
@@ -368,25 +490,23 @@ static bool find_aligned(struct quarry_heap *heap, unsigned long nr, size_t alig
 {
 	unsigned long slack = (align >> heap->page_shift) - 1;
 	unsigned int bin, tries;
-	struct heap_run *run;
 
 	if (nr > MAX_PAGES)
 		return false;
 	if (slack <= MAX_PAGES - nr) {
-		run = first_run(heap, next_bin(heap, bin_from(nr + slack)));
-		if (run)
-			return has_aligned(heap, run, nr, align, place);
+		bin = next_bin(heap, bin_from(nr + slack));
+		if (bin < QUARRY_HEAP_NR_BINS)
+			return has_aligned(heap, heap->bins[bin].next, nr, align, place);
 	}
 	bin = bin_of(nr);
 	for (tries = 0; tries < MAX_TRIES; tries++, bin++) {
 		bin = next_bin(heap, bin);
-		run = first_run(heap, bin);
-		if (!run)
+		if (bin >= QUARRY_HEAP_NR_BINS)
 			return false;
-		if (has_aligned(heap, run, nr, align, place))
+		if (has_aligned(heap, heap->bins[bin].next, nr, align, place))
 			return true;
 	}
-	return has_aligned(heap, longest_run(heap), nr, align, place);
+	return has_aligned(heap, heap->bins[last_bin(heap)].next, nr, align, place);
 }
 
 /**
@@ -414,10 +534,10 @@ u32 __quarry_heap_take_aligned(struct quarry_heap *heap, unsigned long nr, size_
 		return NO_REF;
 
 	if (start > place.page)
-		insert_run(heap, extent, place.page, start - place.page);
+		insert_free(heap, extent, place.page, start - place.page);
 	if (end > start + nr)
-		insert_run(heap, extent, start + nr, end - start - nr);
-	account_pages(heap, extent, extent->nr_free, extent->nr_free - nr);
+		insert_free(heap, extent, start + nr, end - start - nr);
+	account_pages(heap, extent, extent->nr_free - nr);
 	return ref_of(heap, extent, start);
 }
 
@@ -437,15 +557,15 @@ bool __quarry_heap_take_behind(struct quarry_heap *heap, struct quarry_heap_exte
 
 	lockdep_assert_held(&heap->lock);
 
-	if (heap->broken || extent->kinds[page] != KIND_FREE)
+	if (heap->broken || !is_free_start(extent->kinds[page]))
 		return false;
 	length = extent->words[page];
 	if (length < nr || !remove_run(heap, extent, page, length))
 		return false;
 
 	if (length > nr)
-		insert_run(heap, extent, page + nr, length - nr);
-	account_pages(heap, extent, extent->nr_free, extent->nr_free - nr);
+		insert_free(heap, extent, page + nr, length - nr);
+	account_pages(heap, extent, extent->nr_free - nr);
 	return true;
 }
 
@@ -463,38 +583,46 @@ bool __quarry_heap_take_behind(struct quarry_heap *heap, struct quarry_heap_exte
 void __quarry_heap_give_pages(struct quarry_heap *heap, struct quarry_heap_extent *extent,
 			      u32 page, u32 nr)
 {
-	u32 start = page, end = page + nr;
+	u32 start = page, end = page + nr, other;
+	u8 kind, noted;
 
 	lockdep_assert_held(&heap->lock);
 
 	if (unlikely(nr - 1 >= extent->nr_pages - page)) {
-		damaged(heap, extent, page);
+		damaged(heap, ref_of(heap, extent, page));
 		return;
 	}
-	if (extent->kinds[end] == KIND_FREE) {
-		u32 behind = extent->words[end];
-
-		if (unlikely(!remove_run(heap, extent, end, behind)))
+	kind = extent->kinds[end];
+	if (is_free_start(kind)) {
+		other = extent->words[end];
+		if (unlikely(!remove_run(heap, extent, end, other)))
 			return;
-		end += behind;
+		if (kind != KIND_FREE)
+			restore_marks(heap, page_addr(heap, extent, end), kind - KIND_FREE);
+		end += other;
 	}
 	if (is_free(extent->kinds[(long)page - 1])) {
-		start -= extent->words[page - 1];
-		if (unlikely(!remove_run(heap, extent, start, page - start)))
+		other = extent->words[page - 1];
+		start -= other;
+		noted = extent->kinds[start] - KIND_FREE;
+		if (unlikely(!remove_run(heap, extent, start, other)))
 			return;
+	} else {
+		noted = note_marks(heap, page_addr(heap, extent, start));
 	}
-	insert_run(heap, extent, start, end - start);
-	account_pages(heap, extent, extent->nr_free, extent->nr_free + nr);
+	insert_run(heap, extent, start, end - start, noted);
+	account_pages(heap, extent, extent->nr_free + nr);
 }
 
 /* The pages of the longest run that __quarry_heap_take_pages() can take now. */
 u32 __quarry_heap_largest_run(struct quarry_heap *heap)
 {
+	unsigned int bin = last_bin(heap);
 	struct heap_place place = {};
 
 	lockdep_assert_held(&heap->lock);
 
-	if (!heap->bin_words || !locate(heap, longest_run(heap), &place))
-		return 0;
-	return place.nr;
+	if (bin < EXACT_BINS)
+		return bin;
+	return locate(heap, heap->bins[bin].next, &place) ? place.nr : 0;
 }

@@ -74,7 +74,7 @@ static int verify_free_run(struct quarry_heap *heap, const struct quarry_heap_ex
 			   struct quarry_fault *fault)
 {
 	u32 last = piece->start + piece->nr_pages - 1;
-	u8 kind = piece->nr_pages > 1 ? KIND_FREE_END : KIND_FREE;
+	u8 kind = piece->nr_pages > 1 ? KIND_FREE_END : piece->kind;
 
 	if (extent->kinds[last] != kind)
 		return fault_at(fault, "kind at the end of a free run", offset_of(heap, last),
@@ -93,7 +93,7 @@ static int verify_free_run(struct quarry_heap *heap, const struct quarry_heap_ex
 static int verify_insides(const struct quarry_heap *heap, const struct quarry_heap_extent *extent,
 			  const struct heap_piece *piece, struct quarry_fault *fault)
 {
-	u32 i, end = piece->nr_pages - (piece->kind == KIND_FREE);
+	u32 i, end = piece->nr_pages - is_free_start(piece->kind);
 
 	for (i = 1; i < end; i++) {
 		u8 kind = is_bucket(piece->kind) ? KIND_PART + i : KIND_INSIDE;
@@ -116,7 +116,7 @@ static int verify_piece(struct quarry_heap *heap, const struct quarry_heap_exten
 		return err;
 	if (is_bucket(piece->kind))
 		return verify_bucket(heap, extent, piece, census, fault);
-	if (piece->kind == KIND_FREE)
+	if (is_free_start(piece->kind))
 		return verify_free_run(heap, extent, piece, census, fault);
 	census->nr_used++;
 	census->used += (u64)piece->nr_pages << heap->page_shift;
@@ -134,7 +134,7 @@ static int verify_extent(struct quarry_heap *heap, const struct quarry_heap_exte
 		piece.start = page;
 		piece.kind = extent->kinds[page];
 		piece.nr_pages = piece_pages(heap, extent, page);
-		if (!is_bucket(piece.kind) && piece.kind != KIND_RUN && piece.kind != KIND_FREE)
+		if (!is_bucket(piece.kind) && piece.kind != KIND_RUN && !is_free_start(piece.kind))
 			return fault_at(fault, "kind of a piece", offset_of(heap, page), KIND_RUN,
 					piece.kind);
 		if (!piece.nr_pages || piece.nr_pages > extent->nr_pages - page)
@@ -143,7 +143,7 @@ static int verify_extent(struct quarry_heap *heap, const struct quarry_heap_exte
 		err = verify_piece(heap, extent, &piece, census, fault);
 		if (err)
 			return err;
-		nr_free += piece.kind == KIND_FREE ? piece.nr_pages : 0;
+		nr_free += is_free_start(piece.kind) ? piece.nr_pages : 0;
 	}
 	if (extent->nr_free != nr_free)
 		return fault_at(fault, "count of an extent's free pages", 0, nr_free,
@@ -253,11 +253,11 @@ static int verify_bin(struct quarry_heap *heap, unsigned int bin, unsigned long 
 	for (run = prev->next; run; run = run->link.next) {
 		u32 length;
 
-		if (*nr_runs == census->nr_runs || !__quarry_heap_is_run(heap, run, prev))
-			return fault_at(fault, "list of free runs", bin, census->nr_runs, *nr_runs);
-		length = ref_extent(heap, run->ref)->words[ref_page(run->ref)];
+		if (*nr_runs == census->nr_runs || !__quarry_heap_is_run(heap, run, prev, &length))
+			return fault_at(fault, "list of free runs", bin, census->nr_runs,
+					*nr_runs);
 		if (__quarry_heap_bin_of(length) != bin)
-			return fault_at(fault, "bin of a free run", ref_page(run->ref),
+			return fault_at(fault, "bin of a free run", bin,
 					__quarry_heap_bin_of(length), bin);
 		prev = &run->link;
 		++*nr_runs;

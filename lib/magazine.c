@@ -315,7 +315,7 @@ static inline void load(struct quarry_magazines *magazines, struct quarry_magazi
 	WRITE_ONCE(cpu->items, magazine ? magazine->items : no_items);
 	cpu->limit = magazine ? READ_ONCE(magazines->rounds) : 0;
 	__quarry_magazines_set_nr(cpu, nr);
-	__quarry_magazines_know(magazines, cpu);
+	__quarry_magazines_know(magazines, cpu, nr);
 }
 
 /* The last item of the loaded magazine, which has one. */
@@ -701,7 +701,7 @@ static unsigned int push_some(struct quarry_magazines *magazines, const unsigned
 	for (i = 0; i < nr; i++)
 		to[i] = items[i];
 	__quarry_magazines_set_nr(cpu, has + nr);
-	__quarry_magazines_know(magazines, cpu);
+	__quarry_magazines_know(magazines, cpu, has + nr);
 	local_add(nr, &cpu->nr_puts);
 	local_irq_restore(irq);
 	return nr;
@@ -1026,7 +1026,7 @@ static bool has_item(const unsigned long *items, unsigned long nr, unsigned long
 {
 	unsigned long i;
 
-	for (i = 0; i < min(nr, QUARRY_MAGAZINE_ROUNDS); i++)
+	for (i = 0; i < nr && i < QUARRY_MAGAZINE_ROUNDS; i++)
 		if (READ_ONCE(items[i]) == item)
 			return true;
 	return false;

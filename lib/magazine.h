@@ -208,14 +208,13 @@ static __always_inline void __quarry_magazines_set_nr(struct quarry_magazines_cp
 }
 
 /*
- * All items of the loaded magazine are known now, to be recalled when they come back. An
+ * All @nr items of the loaded magazine are known now, to be recalled when they come back. An
  * owner whose fastest path may not do that for some objects has nr_quick 0 for them.
  */
 static __always_inline void __quarry_magazines_know(const struct quarry_magazines *magazines,
-						    struct quarry_magazines_cpu *cpu)
+						    struct quarry_magazines_cpu *cpu,
+						    unsigned int nr)
 {
-	unsigned int nr = __quarry_magazines_nr(cpu);
-
 	cpu->nr_known = nr;
 	cpu->nr_quick = nr & magazines->quick_mask;
 	cpu->epoch = READ_ONCE(magazines->epoch);
@@ -237,8 +236,8 @@ static __always_inline bool __quarry_magazines_recalls(const struct quarry_magaz
 
 	barrier();
 	/* An interrupt's changes show in the state, which is looked at again. */
-	recalls = nr < data_race(*nr_known) && data_race(cpu->items[nr]) == item &&
-		  data_race(cpu->epoch) == READ_ONCE(magazines->epoch);
+	recalls = data_race(nr < *nr_known && cpu->items[nr] == item &&
+			    cpu->epoch == READ_ONCE(magazines->epoch));
 	barrier();
 	return recalls && local_read(&cpu->state) == state;
 }
@@ -292,13 +291,14 @@ static __always_inline bool __quarry_magazines_push(struct quarry_magazines *mag
 						    struct quarry_magazines_cpu *cpu,
 						    unsigned long item)
 {
-	unsigned int nr = __quarry_magazines_nr(cpu);
+	unsigned long state = local_read(&cpu->state);
+	unsigned int nr = state & QUARRY_MAGAZINES_NR;
 
 	if (unlikely(nr >= cpu->limit))
 		return false;
 	cpu->items[nr] = item;
-	__quarry_magazines_set_nr(cpu, nr + 1);
-	__quarry_magazines_know(magazines, cpu);
+	local_set(&cpu->state, state + QUARRY_MAGAZINES_CHANGE + 1);
+	__quarry_magazines_know(magazines, cpu, nr + 1);
 	return true;
 }
 

@@ -15,15 +15,16 @@
  *
  *          start, size
  *          prev, next          neighbours in address, NULL at a border
- *          link                next in a bucket of the table; next free tag
- *          child[2], mask,     place in the trie of the class, while it is free
- *          own, bit
- *          state               free, in use by alloc, or by xalloc
+ *          state               free, in use by alloc or by xalloc, or cached
+ *          slotted             in a slot of the quantum caches
+ *          link                in use: the next in a bucket of the table
+ *          mask, own, bit,     free: its place in the trie of its class; mask and link
+ *          child[2]            share theirs
  *
- *    There are two indexes (lib/vmem_index.c): a table that finds the segment that
- *    holds an address, and for each class a trie of its segments by address, with
- *    a bit mask of the classes that have any. Spans are in a tree of their own
- *    (lib/vmem_span.c). Neighbours are never both free.
+ *    There are two indexes (lib/vmem_index.c): a table in which segments in use are
+ *    found by any address in them, and for each class a trie of its segments by
+ *    address, with a bit for each class that has any. Spans are in a tree of their
+ *    own (lib/vmem_span.c). Neighbours are never both free.
  *
  * 3. Algorithm. First fit is instant fit: it takes any segment of the first class
  *    that has one and all of whose segments are large enough. For sizes up to 128
@@ -31,14 +32,13 @@
  *    there that something is found, so that nothing must be split. Only if no such
  *    class has one is the class of the size searched, as best fit does. What all
  *    other requests get is told in lib/vmem_find.c. What is too much of a segment
- *    is split off before and behind; the larger part keeps the tag, as it is most
- *    likely to keep its place in the table. Freeing finds the tag by address and
- *    size in the table, and merges it with its neighbours.
+ *    is split off before and behind. Freeing finds the tag by address and size in the
+ *    table, and merges it with its neighbours.
  *
- *    What finds no room tries, in turn, to import a span, to drain the quantum
- *    caches and call the reclaim function and to begin again, and then fails or waits
- *    (lib/vmem_wait.c). A span that is imported is added and allocated from under one
- *    lock, and one that is wholly free again goes back.
+ *    What finds no room tries, in turn, to import a span, to drain the quantum caches
+ *    (lib/vmem_qcache.c) and call the reclaim function and to begin again, and then
+ *    fails or waits (lib/vmem_wait.c). A span that is imported is added and allocated
+ *    from under one lock, and one that is wholly free again goes back.
  *
  * 4. Bounds. L is the depth of a trie: at most 65, about log2 of the segments of
  *    one class. First fit and free are O(L), plus a chain of the table, which has
@@ -53,8 +53,8 @@
  *    who waits takes the raw lock of a completion inside of it; nothing else is.
  *
  * 6. Failure. A call that can't be right is refused and changes nothing but a
- *    counter. Metadata that contradict each other make the kernel WARN once, and
- *    the arena serves nothing more (-EIO).
+ *    counter. Metadata that contradict each other make the kernel WARN, and the arena
+ *    serves nothing more (-EIO).
  *
  * After J. Bonwick and J. Adams, "Magazines and Vmem: Extending the Slab Allocator
  * to Many CPUs and Arbitrary Resources", USENIX 2001.
@@ -68,8 +68,8 @@
 #include <linux/log2.h>
 #include <linux/sched.h>
 
+#include "vmem_index.h"
 #include "vmem_qcache.h"
-#include "vmem_table.h"
 
 /* ---- Saying no ---- */
 
@@ -189,6 +189,8 @@ split(struct quarry_vmem *vmem, struct quarry_vmem_tag *rest, u64 size)
 	part->next = rest;
 	if (prev)
 		prev->next = part;
+	else if (rest == vmem->first)
+		vmem->first = part;
 	rest->prev = part;
 	rest->start += size;
 	rest->size -= size;
@@ -225,7 +227,7 @@ static __always_inline struct quarry_vmem_tag *settle(struct quarry_vmem *vmem,
 		merge(vmem, prev, tag);
 		tag = prev;
 	}
-	__quarry_vmem_free_insert(vmem, tag);
+	free_insert(vmem, tag);
 	return tag;
 }
 
@@ -512,7 +514,7 @@ int quarry_vmem_alloc(struct quarry_vmem *vmem, u64 size, unsigned int flags, u6
 		struct quarry_vmem_tag *rest = tag;
 
 		tag = split(vmem, rest, rounded);
-		__quarry_vmem_free_insert(vmem, rest);
+		free_insert(vmem, rest);
 	}
 	mark_used(vmem, tag, QUARRY_VMEM_USED);
 	raw_spin_unlock_irqrestore(&vmem->lock, irq);
@@ -604,7 +606,7 @@ static int take_range(struct quarry_vmem *vmem, u64 addr, u64 size)
  *
  * To be freed by quarry_vmem_xfree().
  *
- * Context: any but NMI. O(log2 of the largest size), and the bound of a free.
+ * Context: any but NMI. The bound of quarry_vmem_lookup() and of a free.
  * Return: 0; -EINVAL if the range is empty, wraps, doesn't begin with a multiple of the
  * quantum or isn't in one span (or in adjacent ones that were added); -EBUSY if part
  * of it is in use; -ENOMEM if there are no tags; -EIO if out of service.
@@ -718,10 +720,9 @@ noinline void __quarry_vmem_give_span_back(struct quarry_vmem *vmem, struct quar
 	raw_spin_unlock_irqrestore(&vmem->lock, irq);
 }
 
-static __always_inline int free_segment(struct quarry_vmem *vmem, u64 addr, u64 size,
+static __always_inline int free_segment(struct quarry_vmem *vmem, u64 addr, u64 rounded,
 					enum quarry_vmem_state state, unsigned long caller)
 {
-	u64 rounded = round_size(vmem, size);
 	struct quarry_vmem_tag *tag;
 	struct quarry_region back = {};
 	unsigned long irq;
@@ -744,6 +745,14 @@ static __always_inline int free_segment(struct quarry_vmem *vmem, u64 addr, u64 
 	return 0;
 }
 
+static noinline int free_cached(struct quarry_vmem *vmem, u64 addr, u64 rounded,
+				unsigned long caller)
+{
+	if (likely(__quarry_vmem_put_cached(vmem, addr, rounded)))
+		return 0;
+	return free_segment(vmem, addr, rounded, QUARRY_VMEM_USED, caller);
+}
+
 /**
  * quarry_vmem_free() - free what quarry_vmem_alloc() gave
  * @vmem: the arena
@@ -763,9 +772,9 @@ int quarry_vmem_free(struct quarry_vmem *vmem, u64 addr, u64 size)
 {
 	u64 rounded = round_size(vmem, size);
 
-	if (rounded - 1 < vmem->qcache_size && __quarry_vmem_put_cached(vmem, addr, rounded))
-		return 0;
-	return free_segment(vmem, addr, size, QUARRY_VMEM_USED, _RET_IP_);
+	if (unlikely(rounded - 1 < vmem->qcache_size))
+		return free_cached(vmem, addr, rounded, _RET_IP_);
+	return free_segment(vmem, addr, rounded, QUARRY_VMEM_USED, _RET_IP_);
 }
 EXPORT_SYMBOL_GPL(quarry_vmem_free);
 
@@ -780,7 +789,7 @@ EXPORT_SYMBOL_GPL(quarry_vmem_free);
  */
 int quarry_vmem_xfree(struct quarry_vmem *vmem, u64 addr, u64 size)
 {
-	return free_segment(vmem, addr, size, QUARRY_VMEM_XUSED, _RET_IP_);
+	return free_segment(vmem, addr, round_size(vmem, size), QUARRY_VMEM_XUSED, _RET_IP_);
 }
 EXPORT_SYMBOL_GPL(quarry_vmem_xfree);
 

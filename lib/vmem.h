@@ -14,7 +14,7 @@
 #define QUARRY_VMEM_ADDR_MIN	0ULL
 #define QUARRY_VMEM_ADDR_MAX	U64_MAX
 
-/* Sizes up to so many quanta have a free list each, larger ones four a doubling. */
+/* Sizes up to so many quanta have a class of free segments each, larger ones four a doubling. */
 #define QUARRY_VMEM_NR_EXACT	128
 #define QUARRY_VMEM_NR_CLASSES	(QUARRY_VMEM_NR_EXACT + 4 * (64 - 7))
 
@@ -29,15 +29,15 @@
 
 /*
  * Tags that one operation takes at most. An allocation out of the middle of a free
- * segment leaves one before and one behind it; a span that is imported has one of its
- * own and one for the segment in it. So many are kept back for each CPU's operation
- * under way. Freeing takes none, ever.
+ * segment leaves one before and one behind it, and so does a span that is removed; a
+ * span that is added or imported has a tag of its own and one for the segment in it.
+ * Freeing and growing take none, ever.
  */
 #define QUARRY_VMEM_TAGS_ALLOC	2
 #define QUARRY_VMEM_TAGS_SPAN	2
 #define QUARRY_VMEM_TAGS_MAX	(QUARRY_VMEM_TAGS_ALLOC + QUARRY_VMEM_TAGS_SPAN)
 
-/* Buckets that a lookup table begins with, in the arena itself, and how often it can double. */
+/* Buckets that a table begins with, in the arena itself, and how often it can double. */
 #define QUARRY_VMEM_NR_BUCKETS	32
 #define QUARRY_VMEM_NR_TABLES	27
 
@@ -266,6 +266,8 @@ struct quarry_vmem {
 	u64 below_quantum;
 	u64 qcache_size;
 	const struct quarry_vmem_qcache *qcache;
+
+	/* Tags; the backend is asked for more when fewer than the reserve are free. */
 	bool broken;
 	unsigned int nr_free_tags;
 	unsigned int tag_reserve;
@@ -275,19 +277,22 @@ struct quarry_vmem {
 	unsigned int nr_used;
 	unsigned int nr_buckets;
 	unsigned int bucket_mask;
-	unsigned int nr_table_buckets;
-	unsigned int shrink_below;
-	unsigned int table_goal;
-	unsigned int table_ranges;
-	unsigned long tables[QUARRY_VMEM_NR_TABLES];
-	u64 levels;
+	unsigned int nr_table_buckets;		/* that there are arrays for */
+	unsigned int shrink_below;		/* segments */
+	unsigned int table_goal;		/* segments to ask for the next array at */
+	unsigned int table_ranges;		/* tables whose array is the backend's */
+	unsigned long tables[QUARRY_VMEM_NR_TABLES];	/* where bucket 0 would be */
+	u64 levels;				/* that any segment ever had */
 
 	/* Free segments by their size. */
 	u64 avail[QUARRY_VMEM_NR_CLASSES / 64 + 1];
 	struct quarry_vmem_tag *roots[QUARRY_VMEM_NR_CLASSES];
 	u32 nr_in_class[QUARRY_VMEM_NR_CLASSES];
-	struct quarry_vmem_tag *near_cursor;
+
+	/* Next fit: where it goes on, a segment near that, and the lowest of all. */
 	u64 cursor;
+	struct quarry_vmem_tag *near_cursor;
+	struct quarry_vmem_tag *first;
 
 	u64 total;
 	u64 used;
@@ -303,25 +308,26 @@ struct quarry_vmem {
 	u64 nr_releases;
 	u64 nr_reclaims;
 	u64 nr_waits;
-	u64 nr_waiters;
-	unsigned long nr_spans;
-	unsigned long nr_bordered;
-	unsigned long nr_followers;
-	unsigned int nr_importing;
 	unsigned long nr_tags;
-	struct list_head waiters;
+
 	struct rb_root spans;
+	unsigned long nr_spans;
+	unsigned long nr_bordered;		/* spans to be released */
+	struct list_head waiters;
+	unsigned long nr_waiters;
+	unsigned long nr_followers;		/* both, for whom a free does more */
 
 	quarry_vmem_import_t import;
 	quarry_vmem_release_t release;
 	void *import_arg;
 	u64 import_quantum;
+	unsigned int nr_importing;		/* imports under way */
 	quarry_vmem_reclaim_t reclaim;
 	void *reclaim_arg;
 
 	const char *name;
 	struct quarry_backend *backend;
-	struct quarry_vmem_tag *pages;
+	struct quarry_vmem_tag *pages;		/* of tags, the backend's */
 	struct quarry_vmem_tag *path[QUARRY_VMEM_MAX_DEPTH];
 	struct quarry_vmem_tag *first_buckets[QUARRY_VMEM_NR_BUCKETS];
 };

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Vmem: the two indexes, segments by their address and free segments by their size.
+ * Vmem: the two indexes, of segments in use by address and of free segments by size.
  *
  * 1. The table finds the segment in use that holds an address, any address. A
  *    segment of 2^l to 2^(l+1) - 1 addresses is of level l, and its key is its level
@@ -42,10 +42,14 @@
  *    of a size, an alignment and a boundary up to 64 quanta it decides exactly
  *    whether the segment can serve. In the others it is the size's next six
  *    bits: exact for up to 511 quanta, and within 0.4 % above.
+ *
+ * 3. A free segment that holds an address isn't in the table, as it changes too often.
+ *    It is looked for in each class that has any, on one path each. Nothing that is
+ *    allocated or freed by size needs that; an allocation at a certain address does.
  */
 #include <linux/lockdep.h>
 
-#include "vmem_table.h"
+#include "vmem_index.h"
 
 /* Take the arena out of service: its metadata contradict each other. */
 noinline __cold void __quarry_vmem_broken(struct quarry_vmem *vmem, const char *what, u64 addr)
@@ -164,13 +168,6 @@ noinline void __quarry_vmem_table_shrink(struct quarry_vmem *vmem)
 
 /* ---- Free segments ---- */
 
-static inline unsigned int colour_of(const struct quarry_vmem *vmem, u64 start, u64 quanta)
-{
-	if (likely(quanta <= QUARRY_VMEM_NR_EXACT))
-		return (start >> vmem->quantum_shift) & 63;
-	return size_colour(quanta);
-}
-
 /* The colour that a segment should have. */
 unsigned int __quarry_vmem_colour(const struct quarry_vmem *vmem,
 				  const struct quarry_vmem_tag *tag)
@@ -178,43 +175,9 @@ unsigned int __quarry_vmem_colour(const struct quarry_vmem *vmem,
 	return colour_of(vmem, tag->start, tag->size >> vmem->quantum_shift);
 }
 
-static inline u64 mask_of(const struct quarry_vmem_tag *tag)
-{
-	return tag ? tag->mask : 0;
-}
-
 static inline u64 joint_mask(const struct quarry_vmem_tag *tag)
 {
 	return BIT_ULL(tag->own) | mask_of(tag->child[0]) | mask_of(tag->child[1]);
-}
-
-static inline unsigned int side_of(u64 start, const struct quarry_vmem_tag *node)
-{
-	return (start >> node->bit) & 1;
-}
-
-static inline void trie_insert(struct quarry_vmem_tag **link, struct quarry_vmem_tag *tag)
-{
-	u64 own = BIT_ULL(tag->own), start = tag->start;
-	struct quarry_vmem_tag *node;
-
-	tag->child[0] = NULL;
-	tag->child[1] = NULL;
-	tag->mask = own;
-	tag->bit = 0;
-	while ((node = *link)) {
-		u64 diff = node->start ^ start;
-
-		if (diff >> node->bit >> 1) {
-			tag->bit = fls64(diff) - 1;
-			tag->mask |= node->mask;
-			tag->child[side_of(node->start, tag)] = node;
-			break;
-		}
-		link = &node->child[side_of(start, node)];
-		node->mask |= own;
-	}
-	*link = tag;
 }
 
 /* Recompute masks on the path, from the node before @depth up to @top. */
@@ -283,19 +246,9 @@ static void trie_remove(struct quarry_vmem *vmem, struct quarry_vmem_tag **link,
 		repair_masks(vmem, depth, 0);
 }
 
-/* Make a segment free that is in no class, with its start and size as they stay. */
 void __quarry_vmem_free_insert(struct quarry_vmem *vmem, struct quarry_vmem_tag *tag)
 {
-	u64 quanta = tag->size >> vmem->quantum_shift;
-	unsigned int class = class_of(quanta);
-	struct quarry_vmem_tag **root = &vmem->roots[class];
-
-	tag->state = QUARRY_VMEM_FREE;
-	tag->own = colour_of(vmem, tag->start, quanta);
-	vmem->nr_in_class[class]++;
-	if (!*root)
-		vmem->avail[class / 64] |= BIT_ULL(class % 64);
-	trie_insert(root, tag);
+	free_insert(vmem, tag);
 }
 
 /* Take a free segment out of its class. */
@@ -310,30 +263,6 @@ void __quarry_vmem_free_remove(struct quarry_vmem *vmem, struct quarry_vmem_tag 
 		vmem->avail[class / 64] &= ~BIT_ULL(class % 64);
 }
 
-static inline bool is_better(const struct quarry_vmem_tag *tag, u64 mask,
-			     const struct quarry_vmem_tag *best)
-{
-	return BIT_ULL(tag->own) & mask && (!best || tag->start < best->start);
-}
-
-/* The lowest segment of a subtree with a colour of @mask; @best if that is lower. */
-static struct quarry_vmem_tag *lowest_in(struct quarry_vmem_tag *node, u64 mask,
-					 struct quarry_vmem_tag *best, unsigned int *steps)
-{
-	while (node) {
-		++*steps;
-		if (is_better(node, mask, best))
-			best = node;
-		if (mask_of(node->child[0]) & mask)
-			node = node->child[0];
-		else if (mask_of(node->child[1]) & mask)
-			node = node->child[1];
-		else
-			break;
-	}
-	return best;
-}
-
 /* The lowest segment of a class that has one. */
 struct quarry_vmem_tag *__quarry_vmem_lowest(struct quarry_vmem_tag *root)
 {
@@ -345,40 +274,64 @@ struct quarry_vmem_tag *__quarry_vmem_lowest(struct quarry_vmem_tag *root)
 	return best;
 }
 
-/*
- * The lowest segment of a class that starts at or above @from and has a colour
- * of @mask, or NULL. On the way down to @from, what lies right of the way is
- * wholly above it; of these subtrees, the last one that has a colour has the
- * lowest segment, unless one on the way is lower.
- */
-struct quarry_vmem_tag *__quarry_vmem_first(struct quarry_vmem_tag *root, u64 from, u64 mask,
-					    unsigned int *steps)
+/* The lowest segment of a subtree with a colour of @mask; @best if that is lower. */
+static inline struct quarry_vmem_tag *lowest_in(struct quarry_vmem_tag *node, u64 mask,
+						struct quarry_vmem_tag *best,
+						unsigned int *nr_nodes)
 {
-	struct quarry_vmem_tag *node = root, *best = NULL, *right = NULL;
+	while (node) {
+		struct quarry_vmem_tag *low = node->child[0];
 
-	if (!from)
-		return mask_of(root) & mask ? lowest_in(root, mask, NULL, steps) : NULL;
+		++*nr_nodes;
+		if (BIT_ULL(node->own) & mask && (!best || node->start < best->start))
+			best = node;
+		if (mask_of(low) & mask)
+			node = low;
+		else if (mask_of(node->child[1]) & mask)
+			node = node->child[1];
+		else
+			break;
+	}
+	return best;
+}
 
-	while (mask_of(node) & mask) {
-		u64 diff = node->start ^ from;
+/*
+ * The lowest segment of a class that starts in [@from, @max] and has a colour of @mask,
+ * or NULL. On the way down to @from, what lies right of the way is wholly above it; of
+ * these subtrees, the last one that has a colour has the lowest segment, unless one on
+ * the way is lower.
+ */
+struct quarry_vmem_tag *__quarry_vmem_first(struct quarry_vmem_tag *root, u64 from, u64 max,
+					    u64 mask, unsigned int *steps)
+{
+	struct quarry_vmem_tag *node = root, *best = NULL, *right = NULL, *side;
+	unsigned int nr_nodes = 0;
 
-		++*steps;
-		if (diff >> node->bit >> 1) {
-			if (node->start > from)
+	while (node && node->mask & mask) {
+		u64 start = node->start, bit = node->bit;
+
+		nr_nodes++;
+		if ((start ^ from) >> bit >> 1) {
+			/* Wholly below, or wholly above. */
+			if (start > from && start >> bit >> 1 << bit << 1 <= max)
 				right = node;
 			break;
 		}
-		if (node->start >= from && is_better(node, mask, best))
+		if (start >= from && BIT_ULL(node->own) & mask &&
+		    (!best || start < best->start))
 			best = node;
-		if (side_of(from, node)) {
-			node = node->child[1];
+		side = node->child[1];
+		if ((from >> bit) & 1) {
+			node = side;
 			continue;
 		}
-		if (mask_of(node->child[1]) & mask)
-			right = node->child[1];
+		if (mask_of(side) & mask && (from >> bit | 1) << bit <= max)
+			right = side;
 		node = node->child[0];
 	}
-	return lowest_in(right, mask, best, steps);
+	best = lowest_in(right, mask, best, &nr_nodes);
+	*steps += nr_nodes;
+	return best && best->start <= max ? best : NULL;
 }
 
 /*
@@ -394,12 +347,10 @@ struct quarry_vmem_tag *__quarry_vmem_locate(const struct quarry_vmem *vmem, u64
 		u64 reach = class_size(vmem, class) - 1;
 
 		tag = __quarry_vmem_first(vmem->roots[class], addr > reach ? addr - reach : 0,
-					  U64_MAX, &steps);
-		while (tag && tag->start <= addr && addr - tag->start >= tag->size)
-			tag = __quarry_vmem_first(vmem->roots[class], tag->start + 1, U64_MAX,
-						  &steps);
-		if (tag && tag->start > addr)
-			tag = NULL;
+					  addr, U64_MAX, &steps);
+		while (tag && addr - tag->start >= tag->size)
+			tag = __quarry_vmem_first(vmem->roots[class], tag->start + 1, addr,
+						  U64_MAX, &steps);
 	}
 	return tag;
 }

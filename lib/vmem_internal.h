@@ -182,8 +182,8 @@ void __quarry_vmem_table_shrink(struct quarry_vmem *vmem);
 void __quarry_vmem_free_insert(struct quarry_vmem *vmem, struct quarry_vmem_tag *tag);
 void __quarry_vmem_free_remove(struct quarry_vmem *vmem, struct quarry_vmem_tag *tag);
 struct quarry_vmem_tag *__quarry_vmem_lowest(struct quarry_vmem_tag *root);
-struct quarry_vmem_tag *__quarry_vmem_first(struct quarry_vmem_tag *root, u64 from, u64 mask,
-					    unsigned int *steps);
+struct quarry_vmem_tag *__quarry_vmem_first(struct quarry_vmem_tag *root, u64 from, u64 max,
+					    u64 mask, unsigned int *steps);
 unsigned int __quarry_vmem_colour(const struct quarry_vmem *vmem,
 				  const struct quarry_vmem_tag *tag);
 void __quarry_vmem_broken(struct quarry_vmem *vmem, const char *what, u64 addr);

@@ -26,8 +26,8 @@
 #include <linux/instruction_pointer.h>
 #include <linux/lockdep.h>
 
+#include "vmem_index.h"
 #include "vmem_qcache.h"
-#include "vmem_table.h"
 
 /* ---- Slots ---- */
 

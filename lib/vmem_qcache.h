@@ -30,6 +30,7 @@ __quarry_vmem_find_slotted(const struct quarry_vmem *vmem,
 	for (i = 0; i < NR_PROBED; i++) {
 		struct quarry_vmem_tag *tag = READ_ONCE(slots[i]);
 
+		/* The tag of the one who asks doesn't change; another's may, and isn't his. */
 		if (tag && data_race(tag->start == addr && tag->size == size))
 			return tag;
 	}

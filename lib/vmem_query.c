@@ -27,12 +27,13 @@ static u64 largest_free(struct quarry_vmem *vmem)
 		return (u64)(class + 1) << vmem->quantum_shift;
 
 	mask = BIT_ULL(fls64(vmem->roots[class]->mask) - 1);
-	tag = __quarry_vmem_first(vmem->roots[class], 0, mask, &steps);
+	tag = __quarry_vmem_first(vmem->roots[class], 0, U64_MAX, mask, &steps);
 	while (tag) {
 		largest = max(largest, tag->size);
 		if (has_exact_colours(class) || tag->start == U64_MAX)
 			break;
-		tag = __quarry_vmem_first(vmem->roots[class], tag->start + 1, mask, &steps);
+		tag = __quarry_vmem_first(vmem->roots[class], tag->start + 1, U64_MAX, mask,
+					  &steps);
 	}
 	return largest;
 }

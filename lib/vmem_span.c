@@ -122,7 +122,10 @@ struct quarry_vmem_tag *__quarry_vmem_insert_span(struct quarry_vmem *vmem, u64 
 		vmem->imported += size;
 		vmem->nr_imports++;
 	}
-	return __quarry_vmem_settle(vmem, tag);
+	tag = __quarry_vmem_settle(vmem, tag);
+	if (span == to_span(rb_first(&vmem->spans)))
+		vmem->first = tag;
+	return tag;
 }
 
 static void unlink_span(struct quarry_vmem *vmem, struct span *span)
@@ -143,6 +146,8 @@ static void drop_tag(struct quarry_vmem *vmem, struct quarry_vmem_tag *tag)
 {
 	if (vmem->near_cursor == tag)
 		vmem->near_cursor = NULL;
+	if (vmem->first == tag)
+		vmem->first = NULL;
 	put_tag(vmem, tag);
 }
 

@@ -11,7 +11,7 @@
 #include <linux/export.h>
 #include <linux/lockdep.h>
 
-#include "vmem_table.h"
+#include "vmem_index.h"
 
 /* What the walk over the segments counts. */
 struct census {
@@ -123,6 +123,26 @@ static int verify_spans(const struct quarry_vmem *vmem, struct census *census,
 		if (found != last)
 			return fault_at(fault, "segments don't fill a span", start, last, found);
 	}
+	return 0;
+}
+
+/* ---- The table ---- */
+
+/* That there is nothing in it but the segments in use, each of which was found there. */
+static int verify_table(const struct quarry_vmem *vmem, struct quarry_fault *fault)
+{
+	unsigned int nr = 0, i;
+
+	for (i = 0; i < vmem->nr_buckets; i++) {
+		const struct quarry_vmem_tag *tag = *bucket_at(vmem, i);
+
+		for (; tag && nr <= vmem->nr_used; tag = tag->link, nr++)
+			if (tag->state == QUARRY_VMEM_FREE)
+				return fault_at(fault, "free segment in the table", tag->start,
+						0, 1);
+	}
+	if (nr != vmem->nr_used)
+		return fault_at(fault, "count of the table", 0, vmem->nr_used, nr);
 	return 0;
 }
 
@@ -274,6 +294,8 @@ static int __quarry_vmem_verify(struct quarry_vmem *vmem, struct quarry_fault *f
 	if (vmem->broken)
 		return fault_at(fault, "out of service", 0, 0, 1);
 	err = verify_spans(vmem, &census, fault);
+	if (!err)
+		err = verify_table(vmem, fault);
 	if (!err)
 		err = verify_classes(vmem, census.nr_free, fault);
 	return err ?: verify_totals(vmem, &census, fault);

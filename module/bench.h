@@ -115,6 +115,8 @@ enum bench_spread {
  * @min_size: smallest size that is asked for
  * @max_size: largest; 0 if all are of @min_size
  * @steps: operations that are measured; 0 for as many as the user wants
+ * @max_rounds: where it takes long to make the state, at most so many rounds when
+ *	timing; 0 for as many as the user wants
  * @space: what an allocator gets that has a space of its own; 0 for what the
  *	family says
  * @own_space: makes sense only in a space that the allocator has to itself
@@ -130,6 +132,7 @@ struct bench_workload {
 	size_t min_size;
 	size_t max_size;
 	unsigned int steps;
+	unsigned int max_rounds;
 	u64 space;
 	bool own_space;
 	bool handover;

@@ -23,6 +23,7 @@
 #include <linux/kthread.h>
 #include <linux/ktime.h>
 #include <linux/math64.h>
+#include <linux/minmax.h>
 #include <linux/printk.h>
 #include <linux/sched/task.h>
 #include <linux/sizes.h>
@@ -336,18 +337,25 @@ static int time_round(const struct trial *trial, struct score *scores)
 	return err;
 }
 
+static unsigned int rounds_of(const struct trial *trial)
+{
+	unsigned int most = trial->workload->max_rounds;
+
+	return most ? min(most, trial->plan->rounds) : trial->plan->rounds;
+}
+
 static int time_trial(const struct trial *trial)
 {
 	const struct bench_allocator *const *allocators = trial->family->allocators;
-	struct score *scores = scores_init(trial->family, trial->plan->rounds);
-	unsigned int i;
+	unsigned int i, nr_rounds = rounds_of(trial);
+	struct score *scores = scores_init(trial->family, nr_rounds);
 	int err = 0;
 
 	if (!scores)
 		return -ENOMEM;
 	pr_info("timing: %s, %s, %u slots, %u threads\n", trial->family->name,
 		trial->workload->name, trial->workload->slots, trial->nr_threads);
-	for (i = 0; i < trial->plan->rounds && !err; i++)
+	for (i = 0; i < nr_rounds && !err; i++)
 		err = time_round(trial, scores);
 	for (i = 0; allocators[i] && !err; i++)
 		if (scores[i].nr_rounds)

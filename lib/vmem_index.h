@@ -1,14 +1,16 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * The part of vmem's table that is on the way of each allocation and free.
- * lib/vmem_index.c tells how it works.
+ * The parts of vmem's indexes that are on the way of each allocation and free.
+ * lib/vmem_index.c tells how they work.
  */
-#ifndef QUARRY_VMEM_TABLE_H
-#define QUARRY_VMEM_TABLE_H
+#ifndef QUARRY_VMEM_INDEX_H
+#define QUARRY_VMEM_INDEX_H
 
 #include <linux/hash.h>
 
 #include "vmem_internal.h"
+
+/* ---- The table ---- */
 
 static __always_inline unsigned int level_of(u64 size)
 {
@@ -91,4 +93,62 @@ static __always_inline void __quarry_vmem_table_insert(struct quarry_vmem *vmem,
 		__quarry_vmem_table_grow(vmem);
 }
 
-#endif /* QUARRY_VMEM_TABLE_H */
+/* ---- Free segments ---- */
+
+static inline unsigned int colour_of(const struct quarry_vmem *vmem, u64 start, u64 quanta)
+{
+	if (likely(quanta <= QUARRY_VMEM_NR_EXACT))
+		return (start >> vmem->quantum_shift) & 63;
+	return size_colour(quanta);
+}
+
+static inline u64 mask_of(const struct quarry_vmem_tag *tag)
+{
+	return tag ? tag->mask : 0;
+}
+
+static inline unsigned int side_of(u64 start, const struct quarry_vmem_tag *node)
+{
+	return (start >> node->bit) & 1;
+}
+
+static __always_inline void trie_insert(struct quarry_vmem_tag **link, struct quarry_vmem_tag *tag)
+{
+	u64 own = BIT_ULL(tag->own), start = tag->start;
+	struct quarry_vmem_tag *node;
+
+	tag->child[0] = NULL;
+	tag->child[1] = NULL;
+	tag->mask = own;
+	tag->bit = 0;
+	while ((node = *link)) {
+		u64 diff = node->start ^ start;
+
+		if (diff >> node->bit >> 1) {
+			tag->bit = fls64(diff) - 1;
+			tag->mask |= node->mask;
+			tag->child[side_of(node->start, tag)] = node;
+			break;
+		}
+		link = &node->child[side_of(start, node)];
+		node->mask |= own;
+	}
+	*link = tag;
+}
+
+/* Make a segment free that is in no class, with its start and size as they stay. */
+static __always_inline void free_insert(struct quarry_vmem *vmem, struct quarry_vmem_tag *tag)
+{
+	u64 quanta = tag->size >> vmem->quantum_shift;
+	unsigned int class = class_of(quanta);
+	struct quarry_vmem_tag **root = &vmem->roots[class];
+
+	tag->state = QUARRY_VMEM_FREE;
+	tag->own = colour_of(vmem, tag->start, quanta);
+	vmem->nr_in_class[class]++;
+	if (!*root)
+		vmem->avail[class / 64] |= BIT_ULL(class % 64);
+	trie_insert(root, tag);
+}
+
+#endif /* QUARRY_VMEM_INDEX_H */
