@@ -259,6 +259,67 @@ static void an_overrun_head_harms_no_other_slab(struct kunit *test)
 	test->priv = NULL;
 }
 
+/* Calls everything; what comes of it is open, but for the lines it may not cross. */
+static void call_everything(struct kunit *test, struct quarry_slab *slab, void **objects,
+			    unsigned int nr, struct rnd_state *rnd)
+{
+	struct quarry_slab_object found;
+	struct qtest_backing *backing = test->priv;
+	void *object;
+	int i;
+
+	for (i = 0; i < 40; i++) {
+		object = quarry_slab_alloc(slab, 0);
+		if (object) {
+			KUNIT_ASSERT_LT(test, (unsigned long)object - backing->region.base,
+					(unsigned long)backing->region.size);
+			memset(object, 0, 200);
+		}
+		quarry_slab_free(slab, objects[qtest_below(rnd, nr)]);
+	}
+	quarry_slab_free_bulk(slab, nr / 2, objects);
+	quarry_slab_alloc_bulk(slab, 0, nr / 2, objects);
+	quarry_slab_lookup(slab, objects[0], &found);
+	quarry_slab_next(slab, objects[nr - 1], &found);
+	quarry_slab_reclaim(slab, 1);
+	quarry_slab_reserve(slab, 30);
+	quarry_slab_verify(slab, NULL);
+}
+
+/* Writes over some of the numbers of the head of the slab that an object is in. */
+static void damage(struct kunit *test, struct quarry_slab *slab, const void *object,
+		   struct rnd_state *rnd)
+{
+	size_t at, first = offsetof(struct quarry_slab_head, top);
+	size_t size = offsetof(struct quarry_slab_head, objects) - first;
+	u8 *numbers = (u8 *)head_of(test, slab, object) + first;
+
+	for (at = qtest_below(rnd, size); at < size; at += 1 + qtest_below(rnd, size))
+		numbers[at] = prandom_u32_state(rnd);
+}
+
+static void no_damaged_number_leads_out_of_the_memory(struct kunit *test)
+{
+	struct quarry_slab_config config = qtest_slab_config(test, 200, 0);
+	unsigned long i, rounds = qtest_rounds(test, 20000);
+	struct quarry_slab *slab = qtest_memory(test, sizeof(*slab));
+	void **objects = qtest_memory(test, 60 * sizeof(*objects));
+	struct rnd_state rnd;
+
+	kunit_info(test, "may be warned that a slab is out of service");
+	qtest_seed(test, &rnd);
+	config.slab_size = PAGE;
+	for (i = 0; i < rounds; i++) {
+		qtest_backing_renew(test, test->priv);
+		ASSERT_OK(test, quarry_slab_init(slab, &config));
+		KUNIT_ASSERT_EQ(test, quarry_slab_alloc_bulk(slab, 0, 60, objects), 60U);
+		quarry_slab_free_bulk(slab, qtest_below(&rnd, 40), objects);
+		damage(test, slab, objects[59], &rnd);
+		call_everything(test, slab, objects, 60, &rnd);
+	}
+	test->priv = NULL;
+}
+
 static struct kunit_case verify_cases[] = {
 	KUNIT_CASE(verify_names_a_wrong_total),
 	KUNIT_CASE(verify_names_a_wrong_head),
@@ -268,6 +329,7 @@ static struct kunit_case verify_cases[] = {
 	KUNIT_CASE(verify_finds_a_damaged_buffer),
 	KUNIT_CASE(a_broken_slab_serves_nothing_more),
 	KUNIT_CASE_PARAM(an_overrun_head_harms_no_other_slab, overrun_gen_params),
+	KUNIT_CASE(no_damaged_number_leads_out_of_the_memory),
 	{}
 };
 

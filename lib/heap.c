@@ -174,8 +174,10 @@ static __always_inline void *take(struct quarry_heap *heap, size_t size, size_t 
 	/* A multiple of the alignment, for then the class' size is one as well. */
 	if (align > 1 && align <= page_size(heap))
 		size = ALIGN(size, align);
-	if (unlikely(size > heap->max_small || align > page_size(heap)))
-		return __quarry_heap_take_run(heap, pages_for(heap, size), align);
+	if (unlikely(align > page_size(heap)))
+		return __quarry_heap_take_aligned(heap, pages_for(heap, size), align);
+	if (unlikely(size > heap->max_small))
+		return __quarry_heap_take_run(heap, pages_for(heap, size));
 	class = &heap->classes[class_of(size)];
 	if (unlikely(!class->bits))
 		return __quarry_heap_take_slow(heap, size, align, class);
@@ -250,6 +252,7 @@ static __always_inline void *alloc(struct quarry_heap *heap, size_t size, size_t
 	void *block;
 
 	raw_spin_lock_irqsave(&heap->lock, irq);
+	/* Set by those who queue, without the lock; then or with the next call. */
 	if (unlikely(data_race(heap->queued)))
 		return alloc_slow(heap, size, align, irq);
 	block = take(heap, size, align);
@@ -469,6 +472,7 @@ static __always_inline int free_from(struct quarry_heap *heap, unsigned long add
 
 	raw_spin_lock_irqsave(&heap->lock, irq);
 	extent = extent_at(heap, addr);
+	/* As in alloc(), for one of its bytes. */
 	if (unlikely(!extent || data_race(heap->attention) ||
 		     !find_start(heap, extent, addr, &spot)))
 		return free_slow(heap, addr, irq, caller);
@@ -490,9 +494,10 @@ static __always_inline int free_from(struct quarry_heap *heap, unsigned long add
  *
  * Context: any but NMI. O(1); a task that waits for memory and can have it now
  * is served, and what a grower fetched and nobody uses goes back to it.
- * Return: 0; -EINVAL if no block in use starts there and none that was freed has
- * left its mark; -ENOENT if one that was freed did, or will be; -EIO if out of
- * service. In each of these cases nothing changes.
+ * Return: 0; -ENOENT if the block is free already, or waits to be; -EINVAL if no block
+ * that was given out starts there, or if one did, but the heap or the caller have
+ * written over its first bytes since it was freed; -EIO if out of service. In each of
+ * these cases nothing changes.
  */
 int quarry_heap_free(struct quarry_heap *heap, const void *block)
 {
@@ -534,33 +539,11 @@ EXPORT_SYMBOL_GPL(quarry_heap_free_checked);
 
 /* ---- Reallocation ---- */
 
-/* A run loses its last pages, or gets those behind it; false if they are in use. */
-static bool resize_run(struct quarry_heap *heap, struct quarry_heap_extent *extent, u32 page,
-		       unsigned long nr)
-{
-	u32 old = extent->words[page];
-
-	if (nr > old && (nr > MAX_PAGES ||
-			 !__quarry_heap_take_behind(heap, extent, page + old, nr - old)))
-		return false;
-
-	extent->words[page] = nr;
-	if (nr < old) {
-		__quarry_heap_give_pages(heap, extent, page + nr, old - nr);
-		heap->used -= (unsigned long)(old - nr) << heap->page_shift;
-	} else if (nr > old) {
-		__quarry_heap_mark_inside(extent, page, nr);
-		heap->used += (nr - old) << heap->page_shift;
-		heap->peak = max(heap->peak, heap->used);
-	}
-	return true;
-}
-
 static bool resize(struct quarry_heap *heap, struct quarry_heap_extent *extent,
 		   const struct heap_spot *spot, size_t size)
 {
 	if (!spot->class)
-		return resize_run(heap, extent, spot->page, pages_for(heap, size));
+		return __quarry_heap_resize_run(heap, extent, spot->page, pages_for(heap, size));
 	return size <= heap->max_small && &heap->classes[class_of(size)] == spot->class;
 }
 
@@ -613,7 +596,7 @@ void *quarry_heap_realloc(struct quarry_heap *heap, void *block, size_t size)
 		new = new ?: block;
 	}
 	if (new && new != block) {
-		memcpy(new, block, min(old, size));
+		memmove(new, block, min(old, size));
 		free_from(heap, addr, _RET_IP_);
 	}
 	return new;

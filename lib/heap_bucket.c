@@ -20,7 +20,7 @@
 
 /* ---- Lists ---- */
 
-static noinline __cold void damaged(struct quarry_heap *heap, u32 ref)
+static noinline __cold void condemn(struct quarry_heap *heap, u32 ref)
 {
 	__quarry_heap_broken(heap, "a bucket's links are damaged", ref);
 }
@@ -74,7 +74,7 @@ noinline void __quarry_heap_pop_long(struct quarry_heap *heap, struct quarry_hea
 	}
 	if (unlikely(page >= extent->nr_pages ||
 		     extent->kinds[page] != class->index)) {
-		damaged(heap, ref);
+		condemn(heap, ref);
 		return;
 	}
 	class->long_list = ref;
@@ -94,19 +94,20 @@ static bool remove_long(struct quarry_heap *heap, struct quarry_heap_class *clas
 	if (likely(unlink_ref(heap, &class->long_list, ref, long_links(bits),
 			      class->index, bucket_links)))
 		return true;
-	damaged(heap, ref);
+	condemn(heap, ref);
 	return false;
 }
 
 /* A short bucket leaves its list, wherever it stands; false if the links are damaged. */
-static __always_inline bool remove_short(struct quarry_heap *heap, struct quarry_heap_class *class, u32 ref,
-			 const struct heap_links *links)
+static __always_inline bool remove_short(struct quarry_heap *heap,
+					 struct quarry_heap_class *class, u32 ref,
+					 const struct heap_links *links)
 {
 	unsigned int index = class->index;
 
 	if (unlikely(!unlink_ref(heap, &class->short_list, ref, links, index | KIND_SHORT,
 				 bucket_links))) {
-		damaged(heap, ref);
+		condemn(heap, ref);
 		return false;
 	}
 	if (class->short_list == NO_REF)
@@ -123,7 +124,7 @@ static void push_short(struct quarry_heap *heap, struct quarry_heap_class *class
 			    bucket_links)))
 		heap->short_classes |= BIT_ULL(index);
 	else
-		damaged(heap, ref);
+		condemn(heap, ref);
 }
 
 /* ---- Making buckets ---- */
@@ -134,6 +135,7 @@ static const u8 parts[MAX_LONG_PAGES] = {
 	KIND_PART + 6, KIND_PART + 7, KIND_PART + 8, KIND_PART + 9, KIND_PART + 10,
 	KIND_PART + 11, KIND_PART + 12, KIND_PART + 13, KIND_PART + 14, KIND_PART + 15,
 };
+
 static const u8 insides[MAX_LONG_PAGES];
 
 /* Copies what a long bucket needs of kinds, in two halves that overlap. */
@@ -196,54 +198,6 @@ static bool make_short(struct quarry_heap *heap, struct quarry_heap_class *class
 
 /* ---- Taking ---- */
 
-/*
- * Let some pages inside a run, of those whose numbers are multiples of the stride, know
- * where it begins. Count these from 1 on: going down from one by clearing the lowest bit
- * that is set in its number, and going up from the run's first by adding that bit, meet
- * in just one (P. Fenwick, A new data structure for cumulative frequency tables, 1994).
- * So those on the way up are enough, at most log2 of all.
- */
-void __quarry_heap_mark_inside(struct quarry_heap_extent *extent, u32 page, u32 nr)
-{
-	u32 number = (page >> STRIDE_SHIFT) + 2;
-	u32 last = ((page + nr - 1) >> STRIDE_SHIFT) + 1;
-
-	for (; number <= last; number += number & -number)
-		extent->words[(number - 1) << STRIDE_SHIFT] = page;
-}
-
-/**
- * __quarry_heap_take_run() - take a run of pages as one block
- * @heap: the heap
- * @nr: how many pages
- * @align: a power of two
- *
- * Return: the block, or NULL.
- */
-void *__quarry_heap_take_run(struct quarry_heap *heap, unsigned long nr, size_t align)
-{
-	struct quarry_heap_extent *extent;
-	u32 ref, page;
-
-	lockdep_assert_held(&heap->lock);
-
-	if (likely(align <= page_size(heap)))
-		ref = __quarry_heap_take_front(heap, nr);
-	else
-		ref = __quarry_heap_take_aligned(heap, nr, align);
-	if (unlikely(ref == NO_REF))
-		return NULL;
-
-	extent = ref_extent(heap, ref);
-	page = ref_page(ref);
-	extent->kinds[page] = KIND_RUN;
-	extent->words[page] = nr;
-	__quarry_heap_mark_inside(extent, page, nr);
-	heap->nr_runs++;
-	account_taken(heap, nr << heap->page_shift);
-	return (void *)page_addr(heap, extent, page);
-}
-
 /* The lowest free block of the first short bucket with one, of a class that has some. */
 static void *take_short(struct quarry_heap *heap, struct quarry_heap_class *class)
 {
@@ -267,7 +221,7 @@ static void *take_single(struct quarry_heap *heap, size_t size, struct quarry_he
 {
 	if (class->nr_single < class->long_blocks)
 		class->nr_single++;
-	return __quarry_heap_take_run(heap, pages_for(heap, size), 1);
+	return __quarry_heap_take_run(heap, pages_for(heap, size));
 }
 
 /* A free block of a larger class, whose size is a multiple of the alignment. */
@@ -377,17 +331,4 @@ void __quarry_heap_release_short(struct quarry_heap *heap, struct quarry_heap_ex
 	from = short_links(heap, extent, page, class, old);
 	if (to != from)
 		*to = *from;
-}
-
-void __quarry_heap_release_run(struct quarry_heap *heap, struct quarry_heap_extent *extent,
-			       u32 page)
-{
-	u32 nr = extent->words[page];
-
-	lockdep_assert_held(&heap->lock);
-
-	heap->nr_runs--;
-	heap->used -= (unsigned long)nr << heap->page_shift;
-	extent->kinds[page] = KIND_INSIDE;
-	__quarry_heap_give_pages(heap, extent, page, nr);
 }

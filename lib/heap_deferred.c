@@ -22,6 +22,7 @@
 static void end_of_queue(struct quarry_heap *heap)
 {
 	WRITE_ONCE(heap->queued, false);
+	/* Pairs with that of quarry_heap_free_deferred(). */
 	smp_mb();
 	if (READ_ONCE(heap->deferred.first))
 		WRITE_ONCE(heap->queued, true);
@@ -101,6 +102,7 @@ static const struct quarry_heap_extent *extent_unlocked(const struct quarry_heap
 
 	for (i = 0; i < QUARRY_HEAP_MAX_EXTENTS; i++) {
 		const struct quarry_heap_extent *extent = &heap->extents[i];
+		/* Pairs with __quarry_heap_publish(). */
 		unsigned long size = smp_load_acquire(&extent->size);
 
 		if (addr - READ_ONCE(extent->base) < size)
@@ -144,13 +146,16 @@ int quarry_heap_free_deferred(struct quarry_heap *heap, const void *block)
 	struct heap_deferred *deferred = (struct heap_deferred *)block;
 	unsigned long old, mark, addr = (unsigned long)block;
 	const struct quarry_heap_extent *extent;
+	enum heap_verdict verdict;
 	struct heap_spot spot = {};
 
 	if (!block)
 		return 0;
 	extent = extent_unlocked(heap, addr);
-	if (READ_ONCE(heap->broken) || !extent || !find_start(heap, extent, addr, &spot))
-		return refuse_deferred(heap, __quarry_heap_why_not(heap, extent, addr), addr, _RET_IP_);
+	if (READ_ONCE(heap->broken) || !extent || !find_start(heap, extent, addr, &spot)) {
+		verdict = __quarry_heap_why_not(heap, extent, addr);
+		return refuse_deferred(heap, verdict, addr, _RET_IP_);
+	}
 
 	mark = deferred_mark(heap, addr);
 	do {
@@ -159,8 +164,9 @@ int quarry_heap_free_deferred(struct quarry_heap *heap, const void *block)
 			return refuse_deferred(heap, QUEUED_ALREADY, addr, _RET_IP_);
 	} while (cmpxchg(&deferred->mark, old, mark) != old);
 	llist_add(&deferred->node, &heap->deferred);
-	/* After the block is there: see end_of_queue(). */
-	smp_store_mb(heap->queued, true);
+	/* After the block is there; pairs with that of end_of_queue(). */
+	smp_mb();
+	WRITE_ONCE(heap->queued, true);
 	return 0;
 }
 EXPORT_SYMBOL_GPL(quarry_heap_free_deferred);

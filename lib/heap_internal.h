@@ -55,11 +55,11 @@
 #define MAX_LONG_BLOCKS	64
 #define MAX_SHORT_BLOCKS	32
 
-static_assert(QUARRY_HEAP_NR_CLASSES == KIND_CLASS + 1);
-static_assert(KIND_PART + MAX_LONG_PAGES <= KIND_FREE);
-static_assert(QUARRY_HEAP_NR_CLASSES <= BITS_PER_BYTE * sizeof_field(struct quarry_heap,
-								    long_classes));
-static_assert(QUARRY_HEAP_MAX_EXTENTS <= BIT(32 - PAGE_BITS));
+static_assert(QUARRY_HEAP_NR_CLASSES - 1 == KIND_CLASS);
+static_assert(KIND_FREE - KIND_PART >= MAX_LONG_PAGES);
+static_assert(sizeof_field(struct quarry_heap, long_classes) * BITS_PER_BYTE >=
+	      QUARRY_HEAP_NR_CLASSES);
+static_assert(BIT(32 - PAGE_BITS) >= QUARRY_HEAP_MAX_EXTENTS);
 static_assert(QUARRY_HEAP_NR_BIN_WORDS < BITS_PER_LONG);
 
 /* What links a bucket with others of its list. */
@@ -90,7 +90,7 @@ struct heap_run {
 
 static_assert(sizeof(struct heap_run) <= (NR_NOTED_MARKS + 1) * QUARRY_HEAP_MIN_ALIGN);
 static_assert(sizeof(struct heap_run) <= 1 << MIN_PAGE_SHIFT);
-static_assert(KIND_FREE + (1 << NR_NOTED_MARKS) <= KIND_FREE_END);
+static_assert(BIT(NR_NOTED_MARKS) <= KIND_FREE_END - KIND_FREE);
 
 /* What lies in a block that waits to be freed. */
 struct heap_deferred {
@@ -261,8 +261,9 @@ static __always_inline bool unlink_ref(struct quarry_heap *heap, u32 *head, u32 
 {
 	u32 next_ref = links->next, prev_ref = links->prev;
 	struct heap_links *next = NULL, *prev;
+	bool is_first = prev_ref == NO_REF;
 
-	if (unlikely((*head == ref) != (prev_ref == NO_REF) || next_ref == ref))
+	if (unlikely(is_first != (*head == ref) || next_ref == ref))
 		return false;
 	if (next_ref != NO_REF) {
 		next = links_of(heap, next_ref, kind);
@@ -421,6 +422,7 @@ static __always_inline bool find_start(struct quarry_heap *heap,
 	if (unlikely((u32)product >= class->reciprocal))
 		return false;
 	spot->index = product >> 32;
+	/* Others' bits may change meanwhile, if the lock isn't held. */
 	spot->bits = data_race(get_bits(&extent->words[page]));
 	return likely(!(spot->bits >> spot->index & 1));
 }
@@ -489,20 +491,17 @@ static __always_inline void unlock_freed(struct quarry_heap *heap, unsigned long
 
 /* ---- heap_pages.c: all expect the lock ---- */
 
-/* Where a free run is, and how long. */
-struct heap_place {
-	struct quarry_heap_extent *extent;
-	u32 page;
-	u32 nr;
-};
-
 u32 __quarry_heap_take_pages(struct quarry_heap *heap, unsigned long nr);
-u32 __quarry_heap_take_front(struct quarry_heap *heap, unsigned long nr);
-u32 __quarry_heap_take_aligned(struct quarry_heap *heap, unsigned long nr, size_t align);
 bool __quarry_heap_take_behind(struct quarry_heap *heap, struct quarry_heap_extent *extent,
 			       u32 page, u32 nr);
 void __quarry_heap_give_pages(struct quarry_heap *heap, struct quarry_heap_extent *extent,
 			      u32 page, u32 nr);
+void *__quarry_heap_take_run(struct quarry_heap *heap, unsigned long nr);
+void *__quarry_heap_take_aligned(struct quarry_heap *heap, unsigned long nr, size_t align);
+void __quarry_heap_release_run(struct quarry_heap *heap, struct quarry_heap_extent *extent,
+			       u32 page);
+bool __quarry_heap_resize_run(struct quarry_heap *heap, struct quarry_heap_extent *extent,
+			      u32 page, unsigned long nr);
 u32 __quarry_heap_largest_run(struct quarry_heap *heap);
 unsigned int __quarry_heap_bin_of(unsigned long nr);
 bool __quarry_heap_is_run(struct quarry_heap *heap, const struct heap_run *run,
@@ -513,14 +512,10 @@ void __quarry_heap_broken(struct quarry_heap *heap, const char *what, u32 ref);
 
 void *__quarry_heap_take_slow(struct quarry_heap *heap, size_t size, size_t align,
 			      struct quarry_heap_class *class);
-void *__quarry_heap_take_run(struct quarry_heap *heap, unsigned long nr, size_t align);
-void __quarry_heap_mark_inside(struct quarry_heap_extent *extent, u32 page, u32 nr);
 void __quarry_heap_release_long(struct quarry_heap *heap, struct quarry_heap_extent *extent,
 				u32 page, struct quarry_heap_class *class, bool listed);
 void __quarry_heap_release_short(struct quarry_heap *heap, struct quarry_heap_extent *extent,
 				 u32 page, struct quarry_heap_class *class, unsigned int index);
-void __quarry_heap_release_run(struct quarry_heap *heap, struct quarry_heap_extent *extent,
-			       u32 page);
 struct heap_links *__quarry_heap_bucket_links(struct quarry_heap *heap, u32 ref, u8 kind);
 
 /* ---- heap.c ---- */

@@ -5,7 +5,7 @@
  * The first page of each piece, be it a bucket, a run in use or a free one, has a kind
  * that says so, and that of a bucket's other pages says how far behind it they are. In runs,
  * which may be long, only a few pages know where the run begins, but enough that one is
- * met on the way down from any page: see __quarry_heap_mark_inside().
+ * met on the way down from any page: see mark_inside() in lib/heap_pages.c.
  */
 #include <linux/align.h>
 #include <linux/errno.h>
@@ -42,7 +42,7 @@ static bool covers(const struct quarry_heap *heap, const struct quarry_heap_exte
 
 /*
  * The piece that holds a page: it starts at most a stride before, or else one of the pages
- * that __quarry_heap_mark_inside() chose leads to its start. What such a page says
+ * that mark_inside() chose leads to its start. What such a page says
  * may be of a run that was there before, so it counts only if what starts there now
  * reaches up to the page. False for a page in a free run that is far from its
  * first and isn't its last.

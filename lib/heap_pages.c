@@ -124,10 +124,17 @@ static __always_inline unsigned long mix(const struct quarry_heap *heap,
 	       free_mark(heap, (unsigned long)run);
 }
 
-static noinline __cold void damaged(struct quarry_heap *heap, u32 ref)
+static noinline __cold void condemn(struct quarry_heap *heap, u32 ref)
 {
 	__quarry_heap_broken(heap, "a free run's links or map entries are damaged", ref);
 }
+
+/* Where a run is, and how long. */
+struct heap_place {
+	struct quarry_heap_extent *extent;
+	u32 page;
+	u32 nr;
+};
 
 /* Where a listed run is: what it says of itself is believed only if all of it agrees. */
 static __always_inline bool locate(struct quarry_heap *heap, const struct heap_run *run,
@@ -260,7 +267,7 @@ static __always_inline bool remove_run(struct quarry_heap *heap,
 
 	if (unlikely(page >= extent->nr_pages || nr - 1 >= extent->nr_pages - page ||
 		     run->link.check != (mix(heap, run) ^ ref))) {
-		damaged(heap, ref);
+		condemn(heap, ref);
 		return false;
 	}
 	next = run->link.next;
@@ -370,8 +377,8 @@ static __always_inline void replace_run(struct quarry_heap *heap, const struct h
 }
 
 /* A run, the first of @bin, loses its first pages. */
-static __always_inline u32 take_start(struct quarry_heap *heap, struct heap_run *run,
-				      const struct heap_place *place, unsigned int bin, u32 nr)
+static __always_inline void take_start(struct quarry_heap *heap, struct heap_run *run,
+				       const struct heap_place *place, unsigned int bin, u32 nr)
 {
 	struct quarry_heap_extent *extent = place->extent;
 	u32 page = place->page + nr, rest = place->nr - nr;
@@ -383,45 +390,43 @@ static __always_inline u32 take_start(struct quarry_heap *heap, struct heap_run 
 	set_length(extent, page, rest);
 	if (new_bin == bin) {
 		replace_run(heap, run, moved, ref);
-		return place->page;
+		return;
 	}
 	pop_run(heap, run, bin);
 	push_run(heap, moved, ref, new_bin);
-	return place->page;
 }
 
-static __always_inline u32 take(struct quarry_heap *heap, unsigned long nr, bool end)
+/* Take pages at an end of a free run; @place is where they are. False if there are none. */
+static __always_inline bool take(struct quarry_heap *heap, unsigned long nr, bool end,
+				 struct heap_place *place)
 {
 	unsigned int bin = find_bin(heap, nr);
 	struct quarry_heap_extent *extent;
-	struct heap_place place = {};
 	struct heap_run *run;
-	u32 page;
 
 	lockdep_assert_held(&heap->lock);
 
 	if (unlikely(bin >= QUARRY_HEAP_NR_BINS))
-		return NO_REF;
+		return false;
 	run = heap->bins[bin].next;
-	if (unlikely(!locate(heap, run, &place))) {
-		damaged(heap, NO_REF);
-		return NO_REF;
+	if (unlikely(!locate(heap, run, place))) {
+		condemn(heap, NO_REF);
+		return false;
 	}
-	if (unlikely(place.nr < nr))
-		return NO_REF;
+	if (unlikely(place->nr < nr))
+		return false;
 
-	extent = place.extent;
-	page = place.page;
-	if (end || place.nr == nr)
-		extent->kinds[page + place.nr - 1] = KIND_INSIDE;
-	if (place.nr == nr)
+	extent = place->extent;
+	if (end || place->nr == nr)
+		extent->kinds[place->page + place->nr - 1] = KIND_INSIDE;
+	if (place->nr == nr)
 		pop_run(heap, run, bin);
 	else if (end)
-		page = take_end(heap, run, &place, bin, nr);
+		place->page = take_end(heap, run, place, bin, nr);
 	else
-		page = take_start(heap, run, &place, bin, nr);
+		take_start(heap, run, place, bin, nr);
 	account_pages(heap, extent, extent->nr_free - nr);
-	return ref_of(heap, extent, page);
+	return true;
 }
 
 /**
@@ -429,28 +434,18 @@ static __always_inline u32 take(struct quarry_heap *heap, unsigned long nr, bool
  * @heap: the heap
  * @nr: how many pages
  *
- * The last pages of a free run, which costs less.
+ * The last pages of a free run, which costs least.
  *
  * Return: the first page, or NO_REF. The kinds of all are KIND_INSIDE, but that of the
  * first may not be.
  */
 u32 __quarry_heap_take_pages(struct quarry_heap *heap, unsigned long nr)
 {
-	return take(heap, nr, true);
-}
+	struct heap_place place = {};
 
-/**
- * __quarry_heap_take_front() - take a run of pages that may grow
- * @heap: the heap
- * @nr: how many pages
- *
- * The first pages of a free run, so that those behind it are free.
- *
- * Return: as __quarry_heap_take_pages().
- */
-u32 __quarry_heap_take_front(struct quarry_heap *heap, unsigned long nr)
-{
-	return take(heap, nr, false);
+	if (!take(heap, nr, true, &place))
+		return NO_REF;
+	return ref_of(heap, place.extent, place.page);
 }
 
 /* The first page from @page on whose address has the alignment. */
@@ -509,36 +504,30 @@ static bool find_aligned(struct quarry_heap *heap, unsigned long nr, size_t alig
 	return has_aligned(heap, heap->bins[last_bin(heap)].next, nr, align, place);
 }
 
-/**
- * __quarry_heap_take_aligned() - take a run of pages at an aligned address
- * @heap: the heap
- * @nr: how many pages
- * @align: a power of two, above the page size
- *
- * Return: the first page, all of whose kinds are KIND_INSIDE, or NO_REF.
- */
-u32 __quarry_heap_take_aligned(struct quarry_heap *heap, unsigned long nr, size_t align)
+/* As take(), at an address that is a multiple of @align, a power of two above the page size. */
+static noinline bool take_aligned(struct quarry_heap *heap, unsigned long nr, size_t align,
+				  struct heap_place *place)
 {
 	struct quarry_heap_extent *extent;
-	struct heap_place place = {};
+	struct heap_place run = {};
 	u32 start, end;
 
-	lockdep_assert_held(&heap->lock);
+	if (!find_aligned(heap, nr, align, &run))
+		return false;
+	extent = run.extent;
+	start = align_page(heap, extent, run.page, align);
+	end = run.page + run.nr;
+	if (unlikely(!remove_run(heap, extent, run.page, run.nr)))
+		return false;
 
-	if (!find_aligned(heap, nr, align, &place))
-		return NO_REF;
-	extent = place.extent;
-	start = align_page(heap, extent, place.page, align);
-	end = place.page + place.nr;
-	if (unlikely(!remove_run(heap, extent, place.page, place.nr)))
-		return NO_REF;
-
-	if (start > place.page)
-		insert_free(heap, extent, place.page, start - place.page);
+	if (start > run.page)
+		insert_free(heap, extent, run.page, start - run.page);
 	if (end > start + nr)
 		insert_free(heap, extent, start + nr, end - start - nr);
 	account_pages(heap, extent, extent->nr_free - nr);
-	return ref_of(heap, extent, start);
+	place->extent = extent;
+	place->page = start;
+	return true;
 }
 
 /**
@@ -589,7 +578,7 @@ void __quarry_heap_give_pages(struct quarry_heap *heap, struct quarry_heap_exten
 	lockdep_assert_held(&heap->lock);
 
 	if (unlikely(nr - 1 >= extent->nr_pages - page)) {
-		damaged(heap, ref_of(heap, extent, page));
+		condemn(heap, ref_of(heap, extent, page));
 		return;
 	}
 	kind = extent->kinds[end];
@@ -601,8 +590,12 @@ void __quarry_heap_give_pages(struct quarry_heap *heap, struct quarry_heap_exten
 			restore_marks(heap, page_addr(heap, extent, end), kind - KIND_FREE);
 		end += other;
 	}
-	if (is_free(extent->kinds[(long)page - 1])) {
+	if (page && is_free(extent->kinds[page - 1])) {
 		other = extent->words[page - 1];
+		if (unlikely(other > page)) {
+			condemn(heap, ref_of(heap, extent, page));
+			return;
+		}
 		start -= other;
 		noted = extent->kinds[start] - KIND_FREE;
 		if (unlikely(!remove_run(heap, extent, start, other)))
@@ -625,4 +618,97 @@ u32 __quarry_heap_largest_run(struct quarry_heap *heap)
 	if (bin < EXACT_BINS)
 		return bin;
 	return locate(heap, heap->bins[bin].next, &place) ? place.nr : 0;
+}
+
+/* ---- Runs in use ---- */
+
+/*
+ * Let some pages inside a run, of those whose numbers are multiples of the stride, know
+ * where it begins. Count these from 1 on: going down from one by clearing the lowest bit
+ * that is set in its number, and going up from the run's first by adding that bit, meet
+ * in just one (P. Fenwick, A new data structure for cumulative frequency tables, 1994).
+ * So those on the way up are enough, at most log2 of all.
+ */
+static void mark_inside(struct quarry_heap_extent *extent, u32 page, u32 nr)
+{
+	u32 number = (page >> STRIDE_SHIFT) + 2;
+	u32 last = ((page + nr - 1) >> STRIDE_SHIFT) + 1;
+
+	for (; number <= last; number += number & -number)
+		extent->words[(number - 1) << STRIDE_SHIFT] = page;
+}
+
+/* Pages that were taken become a block. */
+static __always_inline void *use_run(struct quarry_heap *heap, const struct heap_place *place,
+				     unsigned long nr)
+{
+	struct quarry_heap_extent *extent = place->extent;
+	u32 page = place->page;
+
+	extent->kinds[page] = KIND_RUN;
+	extent->words[page] = nr;
+	mark_inside(extent, page, nr);
+	heap->nr_runs++;
+	account_taken(heap, nr << heap->page_shift);
+	return (void *)page_addr(heap, extent, page);
+}
+
+/**
+ * __quarry_heap_take_run() - take a run of pages as one block
+ * @heap: the heap
+ * @nr: how many pages
+ *
+ * The first pages of a free run, so that what is behind them is free, and it may grow.
+ *
+ * Return: the block, or NULL.
+ */
+void *__quarry_heap_take_run(struct quarry_heap *heap, unsigned long nr)
+{
+	struct heap_place place = {};
+
+	return take(heap, nr, false, &place) ? use_run(heap, &place, nr) : NULL;
+}
+
+/* As __quarry_heap_take_run(), at an address that is a multiple of @align. */
+void *__quarry_heap_take_aligned(struct quarry_heap *heap, unsigned long nr, size_t align)
+{
+	struct heap_place place = {};
+
+	return take_aligned(heap, nr, align, &place) ? use_run(heap, &place, nr) : NULL;
+}
+
+/* Free a block that is a run. */
+void __quarry_heap_release_run(struct quarry_heap *heap, struct quarry_heap_extent *extent,
+			       u32 page)
+{
+	u32 nr = extent->words[page];
+
+	lockdep_assert_held(&heap->lock);
+
+	heap->nr_runs--;
+	heap->used -= (unsigned long)nr << heap->page_shift;
+	extent->kinds[page] = KIND_INSIDE;
+	__quarry_heap_give_pages(heap, extent, page, nr);
+}
+
+/* A run loses its last pages, or gets those behind it; false if they are in use. */
+bool __quarry_heap_resize_run(struct quarry_heap *heap, struct quarry_heap_extent *extent,
+			      u32 page, unsigned long nr)
+{
+	u32 old = extent->words[page];
+
+	if (nr > old && (nr > MAX_PAGES ||
+			 !__quarry_heap_take_behind(heap, extent, page + old, nr - old)))
+		return false;
+
+	extent->words[page] = nr;
+	if (nr < old) {
+		__quarry_heap_give_pages(heap, extent, page + nr, old - nr);
+		heap->used -= (unsigned long)(old - nr) << heap->page_shift;
+	} else if (nr > old) {
+		mark_inside(extent, page, nr);
+		heap->used += (nr - old) << heap->page_shift;
+		heap->peak = max(heap->peak, heap->used);
+	}
+	return true;
 }

@@ -47,7 +47,7 @@ static int verify_bucket(struct quarry_heap *heap, const struct quarry_heap_exte
 			 struct quarry_fault *fault)
 {
 	const struct quarry_heap_class *class = &heap->classes[kind_class(piece->kind)];
-	unsigned int index = class - heap->classes, used;
+	unsigned int index = class->index, used;
 	bool is_one = is_short(piece->kind);
 	u64 valid = is_one ? class->short_valid : class->long_valid;
 	u64 bits = is_one ? extent->words[piece->start] | ~(u64)U32_MAX :
@@ -214,6 +214,7 @@ static int verify_class(struct quarry_heap *heap, unsigned int kind, const struc
 			struct quarry_fault *fault)
 {
 	const struct quarry_heap_class *class = &heap->classes[kind];
+	bool listed = class->long_list != NO_REF;
 	int err;
 
 	err = verify_list(heap, class->long_list, kind, heap->long_classes,
@@ -222,7 +223,7 @@ static int verify_class(struct quarry_heap *heap, unsigned int kind, const struc
 				 census->nr_listed[1][kind], fault);
 	if (err)
 		return err;
-	if (!class->bits != (class->long_list == NO_REF))
+	if (!!class->bits != listed)
 		return fault_at(fault, "first long bucket", kind, class->long_list, NO_REF);
 	if (class->nr_long != census->nr_long[kind])
 		return fault_at(fault, "count of long buckets", 0, census->nr_long[kind],

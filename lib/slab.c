@@ -166,7 +166,7 @@ noinline __cold void __quarry_slab_broken(struct quarry_slab *slab, const char *
 	if (slab->broken)
 		return;
 	base = __quarry_slab_base(slab, addr, &size);
-	quarry_report_broken("slab", slab->name, what, (unsigned long)addr - base);
+	quarry_report_broken("slab", slab->name, what, addr ? (unsigned long)addr - base : 0);
 	slab->broken = true;
 	slab->map = &__quarry_slab_nowhere;
 	__quarry_slab_set_limit(slab);
@@ -306,8 +306,10 @@ static void relist(struct quarry_slab *slab, struct quarry_slab_head *head, u32 
 
 	if (from == to)
 		return;
-	__quarry_slab_remove(slab, head, from);
-	__quarry_slab_insert(slab, head, to);
+	if (likely(__quarry_slab_remove(slab, head, from)))
+		__quarry_slab_insert(slab, head, to);
+	else
+		damaged(slab, head);
 }
 
 /* As relist(), for the first of a list, which has become full: mostly it's that. */
@@ -321,6 +323,7 @@ static __always_inline void relist_full(struct quarry_slab *slab, struct quarry_
 		next->pprev = &slab->lists[list].first;
 	else
 		slab->stocked &= ~BIT(list);
+	head->node.pprev = NULL;
 	slab->nr_full++;
 }
 
@@ -328,6 +331,10 @@ static __always_inline void relist_full(struct quarry_slab *slab, struct quarry_
 static __always_inline void relist_not_full(struct quarry_slab *slab,
 					    struct quarry_slab_head *head)
 {
+	if (unlikely(!hlist_unhashed(&head->node))) {
+		damaged(slab, head);
+		return;
+	}
 	slab->nr_full--;
 	slab->stocked |= BIT(LIST_FULLEST);
 	hlist_add_head(&head->node, &slab->lists[LIST_FULLEST]);
@@ -513,25 +520,38 @@ static __always_inline struct quarry_slab_head *first_of(const struct quarry_sla
 	return hlist_entry(slab->lists[list].first, struct quarry_slab_head, node);
 }
 
+/* One of the fullest slabs that aren't full; NULL if it, or the lists, are damaged. */
+static struct quarry_slab_head *fullest(struct quarry_slab *slab)
+{
+	struct quarry_slab_head *head = NULL;
+
+	lockdep_assert_held(&slab->lock);
+
+	if (likely(slab->stocked)) {
+		head = first_of(slab, __fls(slab->stocked));
+		if (likely(shape_of(slab, head)))
+			return head;
+	}
+	damaged(slab, head);
+	return NULL;
+}
+
 /*
  * Take up to @nr objects, of which there is one, out of one of the fullest slabs that
  * aren't full; returns how many, 0 if the slab is damaged.
  */
 static unsigned int take_run(struct quarry_slab *slab, void **objects, unsigned int nr)
 {
-	struct quarry_slab_head *head = first_of(slab, __fls(slab->stocked));
-	const struct quarry_slab_shape *shape = shape_of(slab, head);
+	struct quarry_slab_head *head = fullest(slab);
 	unsigned int i;
 	u32 before;
 
-	lockdep_assert_held(&slab->lock);
-
-	if (unlikely(!shape))
-		return damaged(slab, head);
+	if (unlikely(!head))
+		return 0;
 	before = head->nr_used;
-	nr = min(nr, shape->capacity - before);
+	nr = min(nr, head->shape->capacity - before);
 	for (i = 0; i < nr; i++) {
-		unsigned long index = pop(head, shape);
+		unsigned long index = pop(head, head->shape);
 
 		if (unlikely(index == NO_INDEX))
 			return damaged(slab, head);
@@ -560,15 +580,12 @@ static noinline __cold void note_failure(struct quarry_slab *slab)
 /* Take an object, of which there is one; NULL if the slab is damaged. */
 static noinline void *take_any(struct quarry_slab *slab)
 {
-	struct quarry_slab_head *head = first_of(slab, __fls(slab->stocked));
-	const struct quarry_slab_shape *shape = shape_of(slab, head);
+	struct quarry_slab_head *head = fullest(slab);
 	unsigned long index = NO_INDEX;
 	u32 before;
 
-	lockdep_assert_held(&slab->lock);
-
-	if (likely(shape))
-		index = pop(head, shape);
+	if (likely(head))
+		index = pop(head, head->shape);
 	if (unlikely(index == NO_INDEX)) {
 		damaged(slab, head);
 		note_failure(slab);
@@ -577,7 +594,7 @@ static noinline void *take_any(struct quarry_slab *slab)
 	account_taken(slab, 1);
 	before = head->nr_used;
 	head->nr_used = before + 1;
-	if (is_edge(shape, before))
+	if (is_edge(head->shape, before))
 		relist(slab, head, before);
 	return head->objects + index * slab->stride;
 }
@@ -588,14 +605,18 @@ static noinline void *take_any(struct quarry_slab *slab)
  */
 static __always_inline void *take(struct quarry_slab *slab)
 {
-	unsigned int list = __fls(slab->stocked);
-	struct quarry_slab_head *head = first_of(slab, list);
-	unsigned long index, top;
+	unsigned long index, top, stocked = slab->stocked;
+	struct quarry_slab_head *head;
+	unsigned int list;
 	void *object;
 	u32 before;
 
 	lockdep_assert_held(&slab->lock);
 
+	if (unlikely(!stocked))
+		return take_any(slab);
+	list = __fls(stocked);
+	head = first_of(slab, list);
 	if (unlikely(head->shape != slab->simple))
 		return take_any(slab);
 	top = head->top;

@@ -318,7 +318,7 @@ static struct quarry_slab_head *unlink_any(struct quarry_slab *slab, unsigned lo
 	while (!head && slab->nr_full && *addr != ULONG_MAX)
 		head = __quarry_slab_next_head(slab, addr);
 	if (head)
-		__quarry_slab_unlink(slab, head);
+		head = __quarry_slab_unlink(slab, head);
 unlock:
 	raw_spin_unlock_irqrestore(&slab->lock, irq);
 	return head;

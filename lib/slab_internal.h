@@ -141,7 +141,7 @@ static inline unsigned int __quarry_slab_list_of(const struct quarry_slab_shape 
 {
 	if (!nr_used)
 		return shape->empty_list;
-	if (nr_used == shape->capacity)
+	if (nr_used >= shape->capacity)
 		return NO_LIST;
 	return LIST_FULLEST - ((shape->capacity - 1 - nr_used) >> shape->group_shift);
 }
@@ -159,17 +159,32 @@ static inline void __quarry_slab_insert(struct quarry_slab *slab, struct quarry_
 	hlist_add_head(&head->node, &slab->lists[list]);
 }
 
-static inline void __quarry_slab_remove(struct quarry_slab *slab, struct quarry_slab_head *head,
+/* Whether a slab can be on the list that its objects in use tell; else it is damaged. */
+static inline bool __quarry_slab_is_on(const struct quarry_slab *slab,
+				       const struct quarry_slab_head *head, unsigned int list)
+{
+	unsigned long offset = (unsigned long)head->node.pprev - (unsigned long)slab->lists;
+
+	if (list == NO_LIST || !head->node.pprev)
+		return list == NO_LIST && !head->node.pprev;
+	return offset >= sizeof(slab->lists) || offset == list * sizeof(slab->lists[0]);
+}
+
+/* The reverse of insert; false, and nothing done, if that can't be its list. */
+static inline bool __quarry_slab_remove(struct quarry_slab *slab, struct quarry_slab_head *head,
 					unsigned int list)
 {
+	if (unlikely(!__quarry_slab_is_on(slab, head, list)))
+		return false;
 	if (list == NO_LIST) {
 		slab->nr_full--;
-		return;
+		return true;
 	}
 	slab->nr_empty -= list < LIST_PARTIAL;
-	__hlist_del(&head->node);
+	hlist_del_init(&head->node);
 	if (hlist_empty(&slab->lists[list]))
 		slab->stocked &= ~BIT(list);
+	return true;
 }
 
 /* How many free objects only an allocation by the refill may have. */
@@ -234,7 +249,8 @@ struct quarry_slab_buffer *__quarry_slab_next_buffer(const struct quarry_slab *s
 						     const void *addr);
 int __quarry_slab_refill(struct quarry_slab *slab, void *ctx);
 size_t __quarry_slab_reclaim(struct quarry_reclaimer *reclaimer);
-void __quarry_slab_unlink(struct quarry_slab *slab, struct quarry_slab_head *head);
+struct quarry_slab_head *__quarry_slab_unlink(struct quarry_slab *slab,
+					      struct quarry_slab_head *head);
 struct quarry_slab_head *__quarry_slab_surplus(struct quarry_slab *slab,
 					       struct quarry_slab_head *head);
 void __quarry_slab_give_back(struct quarry_slab *slab, struct quarry_slab_head *head);

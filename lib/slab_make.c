@@ -91,6 +91,7 @@ static void enter_buffer(struct quarry_slab *slab, struct quarry_slab_buffer *bu
 static void prepare(struct quarry_slab_head *head, void *objects)
 {
 	head->shape = NULL;
+	INIT_HLIST_NODE(&head->node);
 	head->top = 0;
 	head->nr_used = 0;
 	head->fresh = 0;
@@ -124,14 +125,22 @@ static bool is_buffer(const struct quarry_slab *slab, const struct quarry_slab_h
 	return head->shape && head->shape != &slab->shape;
 }
 
-/* Take a slab away from everyone; the caller shall __quarry_slab_give_back() it. */
-void __quarry_slab_unlink(struct quarry_slab *slab, struct quarry_slab_head *head)
+/*
+ * Take a slab away from everyone; the caller shall __quarry_slab_give_back() it. NULL,
+ * and nothing done but that the allocator is out of service, if its head is damaged.
+ */
+struct quarry_slab_head *__quarry_slab_unlink(struct quarry_slab *slab,
+					      struct quarry_slab_head *head)
 {
 	const struct quarry_slab_shape *shape = head->shape;
 
 	lockdep_assert_held(&slab->lock);
 
-	__quarry_slab_remove(slab, head, __quarry_slab_list_of(shape, head->nr_used));
+	if (unlikely(!__quarry_slab_remove(slab, head,
+					   __quarry_slab_list_of(shape, head->nr_used)))) {
+		__quarry_slab_broken(slab, "the head of a slab is damaged", head);
+		return NULL;
+	}
 	slab->nr_used -= head->nr_used;
 	slab->nr_objects -= shape->capacity;
 	slab->nr_released++;
@@ -141,6 +150,7 @@ void __quarry_slab_unlink(struct quarry_slab *slab, struct quarry_slab_head *hea
 		rb_erase(&__quarry_slab_buffer_of(shape)->node, &slab->buffers);
 	else
 		WRITE_ONCE(head->shape, NULL);
+	return head;
 }
 
 /* ---- Giving back ---- */
@@ -372,8 +382,7 @@ noinline struct quarry_slab_head *__quarry_slab_surplus(struct quarry_slab *slab
 		return NULL;
 	if (!__quarry_slab_can_spare(slab, head->shape->capacity))
 		return NULL;
-	__quarry_slab_unlink(slab, head);
-	return head;
+	return __quarry_slab_unlink(slab, head);
 }
 
 /* Give back an empty slab of one list; false if none can go. */
@@ -388,7 +397,7 @@ static bool give_back_one(struct quarry_slab *slab, unsigned int list)
 	if (head && !__quarry_slab_can_spare(slab, head->shape->capacity))
 		head = NULL;
 	if (head)
-		__quarry_slab_unlink(slab, head);
+		head = __quarry_slab_unlink(slab, head);
 	raw_spin_unlock_irqrestore(&slab->lock, irq);
 
 	if (head)

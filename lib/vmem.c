@@ -473,6 +473,36 @@ static inline bool is_quick(unsigned int flags)
 	return flags == QUARRY_VMEM_FIRSTFIT || flags == QUARRY_VMEM_BESTFIT;
 }
 
+/* First fit, and best fit where the class of one size has a segment. */
+static noinline int alloc_quickly(struct quarry_vmem *vmem, u64 size, unsigned int flags,
+				  u64 *addr, unsigned long caller)
+{
+	struct quarry_vmem_tag *tag;
+	unsigned long irq;
+	u64 start;
+
+	raw_spin_lock_irqsave(&vmem->lock, irq);
+	tag = pick(vmem, size, flags);
+	if (unlikely(!tag || vmem->nr_free_tags < vmem->tag_reserve)) {
+		raw_spin_unlock_irqrestore(&vmem->lock, irq);
+		return alloc_otherwise(vmem, size, flags, 0, addr, caller);
+	}
+	start = tag->start;
+	__quarry_vmem_free_remove(vmem, tag);
+	if (tag->size != size) {
+		struct quarry_vmem_tag *rest = tag;
+
+		tag = split(vmem, rest, size);
+		free_insert(vmem, rest);
+	}
+	mark_used(vmem, tag, QUARRY_VMEM_USED);
+	raw_spin_unlock_irqrestore(&vmem->lock, irq);
+
+	if (likely(addr))
+		*addr = start;
+	return 0;
+}
+
 /**
  * quarry_vmem_alloc() - allocate a segment
  * @vmem: the arena
@@ -493,35 +523,13 @@ static inline bool is_quick(unsigned int flags)
  */
 int quarry_vmem_alloc(struct quarry_vmem *vmem, u64 size, unsigned int flags, u64 *addr)
 {
-	u64 rounded = round_size(vmem, size), start;
-	struct quarry_vmem_tag *tag;
-	unsigned long irq;
+	u64 rounded = round_size(vmem, size);
 
 	if (rounded - 1 < vmem->qcache_size && !(flags & ~CACHEABLE))
 		return alloc_cached(vmem, rounded, flags, addr, _RET_IP_);
-	if (unlikely(!is_quick(flags) || !rounded))
-		return alloc_otherwise(vmem, size, flags, 0, addr, _RET_IP_);
-
-	raw_spin_lock_irqsave(&vmem->lock, irq);
-	tag = pick(vmem, rounded, flags);
-	if (unlikely(!tag || vmem->nr_free_tags < vmem->tag_reserve)) {
-		raw_spin_unlock_irqrestore(&vmem->lock, irq);
-		return alloc_otherwise(vmem, size, flags, 0, addr, _RET_IP_);
-	}
-	start = tag->start;
-	__quarry_vmem_free_remove(vmem, tag);
-	if (tag->size != rounded) {
-		struct quarry_vmem_tag *rest = tag;
-
-		tag = split(vmem, rest, rounded);
-		free_insert(vmem, rest);
-	}
-	mark_used(vmem, tag, QUARRY_VMEM_USED);
-	raw_spin_unlock_irqrestore(&vmem->lock, irq);
-
-	if (likely(addr))
-		*addr = start;
-	return 0;
+	if (likely(is_quick(flags) && rounded))
+		return alloc_quickly(vmem, rounded, flags, addr, _RET_IP_);
+	return alloc_otherwise(vmem, size, flags, 0, addr, _RET_IP_);
 }
 EXPORT_SYMBOL_GPL(quarry_vmem_alloc);
 
@@ -720,21 +728,22 @@ noinline void __quarry_vmem_give_span_back(struct quarry_vmem *vmem, struct quar
 	raw_spin_unlock_irqrestore(&vmem->lock, irq);
 }
 
-static __always_inline int free_segment(struct quarry_vmem *vmem, u64 addr, u64 rounded,
-					enum quarry_vmem_state state, unsigned long caller)
+/* Free a segment; false if that is refused, and nothing is changed then. */
+static __always_inline bool free_segment(struct quarry_vmem *vmem, u64 addr, u64 rounded,
+					 enum quarry_vmem_state state)
 {
-	struct quarry_vmem_tag *tag;
 	struct quarry_region back = {};
+	struct quarry_vmem_tag *tag;
 	unsigned long irq;
 
 	if (unlikely(!rounded || vmem->broken))
-		return refuse_free(vmem, addr, rounded, state, caller);
+		return false;
 
 	raw_spin_lock_irqsave(&vmem->lock, irq);
 	tag = __quarry_vmem_table_take(vmem, addr, rounded, state);
 	if (unlikely(!tag)) {
 		raw_spin_unlock_irqrestore(&vmem->lock, irq);
-		return refuse_free(vmem, addr, rounded, state, caller);
+		return false;
 	}
 	vmem->nr_frees++;
 	free_tag(vmem, tag, &back);
@@ -742,15 +751,15 @@ static __always_inline int free_segment(struct quarry_vmem *vmem, u64 addr, u64 
 
 	if (unlikely(back.size))
 		__quarry_vmem_give_span_back(vmem, back);
-	return 0;
+	return true;
 }
 
-static noinline int free_cached(struct quarry_vmem *vmem, u64 addr, u64 rounded,
-				unsigned long caller)
+static noinline int free_used(struct quarry_vmem *vmem, u64 addr, u64 rounded,
+			      unsigned long caller)
 {
-	if (likely(__quarry_vmem_put_cached(vmem, addr, rounded)))
+	if (likely(free_segment(vmem, addr, rounded, QUARRY_VMEM_USED)))
 		return 0;
-	return free_segment(vmem, addr, rounded, QUARRY_VMEM_USED, caller);
+	return refuse_free(vmem, addr, rounded, QUARRY_VMEM_USED, caller);
 }
 
 /**
@@ -772,9 +781,9 @@ int quarry_vmem_free(struct quarry_vmem *vmem, u64 addr, u64 size)
 {
 	u64 rounded = round_size(vmem, size);
 
-	if (unlikely(rounded - 1 < vmem->qcache_size))
-		return free_cached(vmem, addr, rounded, _RET_IP_);
-	return free_segment(vmem, addr, rounded, QUARRY_VMEM_USED, _RET_IP_);
+	if (rounded - 1 < vmem->qcache_size && __quarry_vmem_put_cached(vmem, addr, rounded))
+		return 0;
+	return free_used(vmem, addr, rounded, _RET_IP_);
 }
 EXPORT_SYMBOL_GPL(quarry_vmem_free);
 
@@ -789,7 +798,11 @@ EXPORT_SYMBOL_GPL(quarry_vmem_free);
  */
 int quarry_vmem_xfree(struct quarry_vmem *vmem, u64 addr, u64 size)
 {
-	return free_segment(vmem, addr, round_size(vmem, size), QUARRY_VMEM_XUSED, _RET_IP_);
+	u64 rounded = round_size(vmem, size);
+
+	if (likely(free_segment(vmem, addr, rounded, QUARRY_VMEM_XUSED)))
+		return 0;
+	return refuse_free(vmem, addr, rounded, QUARRY_VMEM_XUSED, _RET_IP_);
 }
 EXPORT_SYMBOL_GPL(quarry_vmem_xfree);
 

@@ -37,9 +37,9 @@
 #define QUARRY_VMEM_TAGS_SPAN	2
 #define QUARRY_VMEM_TAGS_MAX	(QUARRY_VMEM_TAGS_ALLOC + QUARRY_VMEM_TAGS_SPAN)
 
-/* Buckets that a table begins with, in the arena itself, and how often it can double. */
+/* Buckets that a table begins with, in the arena itself, and log2 of its limit. */
 #define QUARRY_VMEM_NR_BUCKETS	32
-#define QUARRY_VMEM_NR_TABLES	27
+#define QUARRY_VMEM_NR_TABLES	31
 
 /* The levels of a tree of free segments: one for each bit of an address. */
 #define QUARRY_VMEM_MAX_DEPTH	65

@@ -206,6 +206,10 @@ static void replace_node(struct quarry_vmem *vmem, struct quarry_vmem_tag **link
 	u64 mask;
 
 	while (node->child[0] || node->child[1]) {
+		if (unlikely(depth == QUARRY_VMEM_MAX_DEPTH - 1)) {
+			__quarry_vmem_broken(vmem, "a trie is too deep", tag->start);
+			return;
+		}
 		vmem->path[depth++] = node;
 		leaf = &node->child[!node->child[0]];
 		node = *leaf;
@@ -223,19 +227,20 @@ static void replace_node(struct quarry_vmem *vmem, struct quarry_vmem_tag **link
 		repair_masks(vmem, place, 0);
 }
 
-static void trie_remove(struct quarry_vmem *vmem, struct quarry_vmem_tag **link,
-			struct quarry_vmem_tag *tag)
+static __always_inline void trie_remove(struct quarry_vmem *vmem, struct quarry_vmem_tag **link,
+					struct quarry_vmem_tag *tag)
 {
-	struct quarry_vmem_tag *node;
+	struct quarry_vmem_tag *node = *link;
 	unsigned int depth = 0;
 
-	while ((node = *link) != tag) {
+	while (node != tag) {
 		if (unlikely(!node || depth == QUARRY_VMEM_MAX_DEPTH - 1)) {
 			__quarry_vmem_broken(vmem, "a free segment is in no class", tag->start);
 			return;
 		}
 		vmem->path[depth++] = node;
 		link = &node->child[side_of(tag->start, node)];
+		node = *link;
 	}
 	if (tag->child[0] && tag->child[1]) {
 		replace_node(vmem, link, tag, depth);
@@ -255,11 +260,9 @@ void __quarry_vmem_free_insert(struct quarry_vmem *vmem, struct quarry_vmem_tag 
 void __quarry_vmem_free_remove(struct quarry_vmem *vmem, struct quarry_vmem_tag *tag)
 {
 	unsigned int class = class_of(tag->size >> vmem->quantum_shift);
-	struct quarry_vmem_tag **root = &vmem->roots[class];
 
-	vmem->nr_in_class[class]--;
-	trie_remove(vmem, root, tag);
-	if (!*root)
+	trie_remove(vmem, &vmem->roots[class], tag);
+	if (!--vmem->nr_in_class[class])
 		vmem->avail[class / 64] &= ~BIT_ULL(class % 64);
 }
 

@@ -22,12 +22,11 @@ static __always_inline u32 hash_of(u64 block, unsigned int level)
 	return hash_64(block + ((u64)level << 58), 32);
 }
 
-/* Bucket 0 to 31 are in table 0, 32 to 63 in table 1, 64 to 127 in table 2. */
+/* Buckets 0 to 31 are in table 4, 32 to 63 in table 5, 64 to 127 in table 6. */
 static __always_inline struct quarry_vmem_tag **bucket_at(const struct quarry_vmem *vmem,
 							  unsigned int index)
 {
-	unsigned int table = __fls(index | (QUARRY_VMEM_NR_BUCKETS - 1)) -
-			     (ilog2(QUARRY_VMEM_NR_BUCKETS) - 1);
+	unsigned int table = __fls(index | (QUARRY_VMEM_NR_BUCKETS - 1));
 
 	return (struct quarry_vmem_tag **)vmem->tables[table] + index;
 }
@@ -112,43 +111,49 @@ static inline unsigned int side_of(u64 start, const struct quarry_vmem_tag *node
 	return (start >> node->bit) & 1;
 }
 
-static __always_inline void trie_insert(struct quarry_vmem_tag **link, struct quarry_vmem_tag *tag)
+/* Put a node into a trie that isn't empty; it has no children, and its mask is its own. */
+static __always_inline void trie_insert(struct quarry_vmem_tag **link,
+					struct quarry_vmem_tag *tag, u64 start, u64 mask)
 {
-	u64 own = BIT_ULL(tag->own), start = tag->start;
-	struct quarry_vmem_tag *node;
+	struct quarry_vmem_tag *node = *link;
 
-	tag->child[0] = NULL;
-	tag->child[1] = NULL;
-	tag->mask = own;
-	tag->bit = 0;
-	while ((node = *link)) {
+	do {
 		u64 diff = node->start ^ start;
 
 		if (diff >> node->bit >> 1) {
 			tag->bit = fls64(diff) - 1;
-			tag->mask |= node->mask;
+			tag->mask = mask | node->mask;
 			tag->child[side_of(node->start, tag)] = node;
 			break;
 		}
 		link = &node->child[side_of(start, node)];
-		node->mask |= own;
-	}
+		node->mask |= mask;
+	} while ((node = *link));
 	*link = tag;
 }
 
 /* Make a segment free that is in no class, with its start and size as they stay. */
 static __always_inline void free_insert(struct quarry_vmem *vmem, struct quarry_vmem_tag *tag)
 {
-	u64 quanta = tag->size >> vmem->quantum_shift;
+	u64 quanta = tag->size >> vmem->quantum_shift, start = tag->start;
+	unsigned int own = colour_of(vmem, start, quanta);
 	unsigned int class = class_of(quanta);
 	struct quarry_vmem_tag **root = &vmem->roots[class];
+	u64 mask = BIT_ULL(own);
 
-	tag->state = QUARRY_VMEM_FREE;
-	tag->own = colour_of(vmem, tag->start, quanta);
 	vmem->nr_in_class[class]++;
-	if (!*root)
+	tag->state = QUARRY_VMEM_FREE;
+	tag->own = own;
+	tag->bit = 0;
+	tag->child[0] = NULL;
+	tag->child[1] = NULL;
+	tag->mask = mask;
+	if (*root) {
+		trie_insert(root, tag, start, mask);
+	} else {
+		*root = tag;
 		vmem->avail[class / 64] |= BIT_ULL(class % 64);
-	trie_insert(root, tag);
+	}
 }
 
 #endif /* QUARRY_VMEM_INDEX_H */

@@ -64,7 +64,8 @@ int quarry_vmem_init(struct quarry_vmem *vmem, const char *name, u64 base, u64 s
 	vmem->nr_buckets = QUARRY_VMEM_NR_BUCKETS;
 	vmem->bucket_mask = QUARRY_VMEM_NR_BUCKETS - 1;
 	vmem->nr_table_buckets = QUARRY_VMEM_NR_BUCKETS;
-	vmem->tables[0] = (unsigned long)vmem->first_buckets;
+	vmem->tables[ilog2(QUARRY_VMEM_NR_BUCKETS) - 1] =
+		(unsigned long)vmem->first_buckets;
 
 	if (!__quarry_vmem_give_memory(vmem, memory, memory_size) && !backend)
 		return -ENOMEM;

@@ -56,7 +56,7 @@ static inline size_t array_bytes(unsigned int first)
 /* Which of the doublings of the table begins with bucket @first, a power of two. */
 static inline unsigned int table_of(unsigned int first)
 {
-	return fls(first / QUARRY_VMEM_NR_BUCKETS);
+	return __fls(first);
 }
 
 /* Let the table grow into an array for the buckets from where it ends to @end. */
@@ -76,7 +76,7 @@ static unsigned int last_array(const struct quarry_vmem *vmem)
 {
 	if (!vmem->table_ranges)
 		return 0;
-	return QUARRY_VMEM_NR_BUCKETS << (fls(vmem->table_ranges) - 2);
+	return 1U << __fls(vmem->table_ranges);
 }
 
 /* Take the last array from the table, which has no bucket in it. */

@@ -25,9 +25,13 @@
 #include <linux/export.h>
 #include <linux/instruction_pointer.h>
 #include <linux/lockdep.h>
+#include <linux/minmax.h>
 
 #include "vmem_index.h"
 #include "vmem_qcache.h"
+
+/* Segments that are filled in at once, so that no allocation pays for many. */
+#define NR_FILLED	8U
 
 /* ---- Slots ---- */
 
@@ -124,7 +128,7 @@ static struct quarry_vmem_tag *fill_one(struct quarry_vmem *vmem, u64 size,
  * @items: filled in
  * @nr: how many at most
  *
- * Context: any but NMI. @nr times the bound of an allocation; the lock is taken for each.
+ * Context: any but NMI. Eight times the bound of an allocation; the lock is taken for each.
  * Return: how many there are.
  */
 unsigned int quarry_vmem_qcache_fill(struct quarry_vmem *vmem, unsigned int quanta,
@@ -133,7 +137,7 @@ unsigned int quarry_vmem_qcache_fill(struct quarry_vmem *vmem, unsigned int quan
 	u64 size = (u64)quanta << vmem->quantum_shift;
 	unsigned int i;
 
-	for (i = 0; i < nr; i++) {
+	for (i = 0; i < min(nr, NR_FILLED); i++) {
 		struct quarry_region back = {};
 		struct quarry_vmem_tag *tag;
 		unsigned long irq;

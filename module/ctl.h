@@ -181,7 +181,13 @@ void quarry_ctl_answer_offset(struct quarry_ctl_call *call, const char *key, con
 extern struct quarry_ctl quarry_buddy_ctl;
 extern struct quarry_ctl quarry_slab_ctl;
 extern struct quarry_ctl quarry_zone_ctl;
+extern struct quarry_ctl quarry_heap_ctl;
+extern struct quarry_ctl quarry_vmem_ctl;
 
 void quarry_slab_ctl_exit(struct quarry_instance *instance);
+void quarry_heap_ctl_init(struct quarry_instance *instance);
+void quarry_heap_ctl_exit(struct quarry_instance *instance);
+void quarry_vmem_ctl_init(struct quarry_instance *instance);
+void quarry_vmem_ctl_exit(struct quarry_instance *instance);
 
 #endif /* QUARRY_CTL_H */

@@ -124,6 +124,8 @@ void quarry_debugfs_init(struct quarry_instance *instance)
 	debugfs_create_file("verify", 0444, root, instance, &verify_fops);
 	quarry_debugfs_buddy_init(instance, root);
 	quarry_debugfs_slab_init(instance, root);
+	quarry_debugfs_heap_init(instance, root);
+	quarry_debugfs_vmem_init(instance, root);
 }
 
 /**
@@ -138,6 +140,8 @@ void quarry_debugfs_init(struct quarry_instance *instance)
  */
 void quarry_debugfs_exit(struct quarry_instance *instance)
 {
+	quarry_debugfs_vmem_exit(instance);
+	quarry_debugfs_heap_exit(instance);
 	quarry_debugfs_slab_exit(instance);
 	debugfs_remove(root);
 }

@@ -3,13 +3,14 @@
  * The instance: a region and the allocators in it, wired together here and
  * nowhere else.
  *
- *	base                                                        base + size
- *	| managed: what the buddy hands out | buddy's  | owners | zone's | bits of |
- *	|                                   | metadata |        | CPUs   | ctl     |
+ *	base                                                          base + size
+ *	| managed: what the buddy | buddy's  | owners | zone's | vmem's | bits of |
+ *	| hands out               | metadata |        | CPUs   | tags   | ctl     |
  *
  * The buddy cuts the region into blocks; the backend hands these on, with a word
- * for each page that says who owns it; the zone makes slabs of them, and objects
- * of slabs.
+ * for each page that says who owns it. The zone makes slabs of them, and objects
+ * of slabs; the heap makes extents of them. The vmem arena imports blocks of the
+ * buddy and hands out pages of them, up to half of the region.
  *
  * All that is needed to run is inside the region, so once it is there nothing
  * more is asked of the host. The metadata is at the end, so that an offset into
@@ -24,6 +25,9 @@
 
 #include <linux/bitmap.h>
 #include <linux/export.h>
+#include <linux/log2.h>
+#include <linux/math64.h>
+#include <linux/minmax.h>
 #include <linux/mm.h>
 #include <linux/printk.h>
 #include <linux/string.h>
@@ -35,13 +39,22 @@
 
 struct quarry_instance quarry_default_instance;
 
+/* Page size of the heap; its extents are a part of the region, as it can have so many. */
+#define HEAP_PAGE	512
+#define MIN_EXTENT	SZ_64K
+/* Bytes of boundary tags to begin with, and pages that are imported at once. */
+#define VMEM_MEMORY	PAGE_SIZE
+#define IMPORT_PAGES	16
+
 /* The metadata at the region's end. */
 struct layout {
 	void *buddy;
 	size_t buddy_size;
 	void *owners;
 	void *zone;
+	void *vmem;
 	void *ctl_blocks;
+	void *ctl_segments;
 };
 
 /* Each part starts at a cache line. */
@@ -63,7 +76,9 @@ static void *lay_out(struct layout *layout, const struct quarry_region *region, 
 	layout->buddy = place(&end, layout->buddy_size);
 	layout->owners = place(&end, quarry_backend_owners_size(region, PAGE_SIZE));
 	layout->zone = place(&end, quarry_zone_memory_size());
+	layout->vmem = place(&end, VMEM_MEMORY);
 	layout->ctl_blocks = place(&end, BITS_TO_LONGS(nr_pages) * sizeof(long));
+	layout->ctl_segments = place(&end, BITS_TO_LONGS(nr_pages) * sizeof(long));
 	return end;
 }
 
@@ -107,6 +122,29 @@ static int start_zone(struct quarry_instance *instance, const struct layout *lay
 	return quarry_zone_init(&instance->zone, &config);
 }
 
+static int start_heap(struct quarry_instance *instance)
+{
+	u64 extent = roundup_pow_of_two(div_u64(instance->managed.size, QUARRY_HEAP_MAX_EXTENTS));
+
+	return quarry_heap_init(&instance->heap, "default", NULL, 0, HEAP_PAGE) ?:
+	       quarry_heap_set_backend(&instance->heap, &instance->backend,
+				       max_t(u64, extent, MIN_EXTENT), 1);
+}
+
+static int start_vmem(struct quarry_instance *instance, const struct layout *layout)
+{
+	struct quarry_vmem *vmem = &instance->vmem;
+	int err;
+
+	err = quarry_vmem_init(vmem, "default", 0, 0, PAGE_SIZE, layout->vmem, VMEM_MEMORY,
+			       &instance->backend);
+	if (err)
+		return err;
+	quarry_vmem_set_limit(vmem, round_down(instance->managed.size / 2, PAGE_SIZE));
+	return quarry_vmem_set_import(vmem, quarry_vmem_import_buddy, quarry_vmem_release_buddy,
+				      &instance->buddy, IMPORT_PAGES * PAGE_SIZE);
+}
+
 /* What was started when one fails needs no end: it holds nothing but its memory. */
 static int start(struct quarry_instance *instance)
 {
@@ -117,8 +155,11 @@ static int start(struct quarry_instance *instance)
 	if (err)
 		return err;
 	instance->ctl_blocks = layout.ctl_blocks;
+	instance->ctl_segments = layout.ctl_segments;
 	return start_buddy(instance, &layout) ?:
 	       quarry_backend_init_buddy(&instance->backend, &instance->buddy, layout.owners) ?:
+	       start_heap(instance) ?:
+	       start_vmem(instance, &layout) ?:
 	       start_zone(instance, &layout);
 }
 
@@ -178,6 +219,23 @@ static void stop_zone(struct quarry_instance *instance)
 	quarry_zone_fini(&instance->zone, true, NULL);
 }
 
+static void stop_heap(struct quarry_instance *instance)
+{
+	u64 nr_used;
+
+	if (!quarry_heap_fini(&instance->heap, &nr_used))
+		return;
+	pr_warn("the heap goes with %llu blocks still in use\n", nr_used);
+	quarry_heap_destroy(&instance->heap, NULL, NULL);
+}
+
+/* It lists what is in use itself. What it imported is the buddy's to report then. */
+static void stop_vmem(struct quarry_instance *instance)
+{
+	if (quarry_vmem_fini(&instance->vmem))
+		pr_warn("the arena goes with segments still in use\n");
+}
+
 /**
  * quarry_instance_fini() - stop the allocators and give the region back
  * @instance: the instance
@@ -191,6 +249,8 @@ void quarry_instance_fini(struct quarry_instance *instance)
 {
 	u64 nr_used;
 
+	stop_vmem(instance);
+	stop_heap(instance);
 	stop_zone(instance);
 	if (quarry_backend_fini(&instance->backend))
 		pr_warn("something still counts on getting memory from the region\n");
@@ -288,3 +348,36 @@ struct quarry_zone *quarry_default_zone(void)
 	return instance ? &instance->zone : NULL;
 }
 EXPORT_SYMBOL_GPL(quarry_default_zone);
+
+/**
+ * quarry_default_heap() - blocks of any size in the module's region
+ *
+ * What holds for quarry_default_buddy() holds for it.
+ *
+ * Context: any. O(1).
+ * Return: the heap; NULL when Quarry is built in and got no region.
+ */
+struct quarry_heap *quarry_default_heap(void)
+{
+	struct quarry_instance *instance = default_instance();
+
+	return instance ? &instance->heap : NULL;
+}
+EXPORT_SYMBOL_GPL(quarry_default_heap);
+
+/**
+ * quarry_default_vmem() - an arena of addresses in the module's region
+ *
+ * Of pages, up to half of the region, fetched from quarry_default_buddy() as they are
+ * needed. What holds for that holds for it.
+ *
+ * Context: any. O(1).
+ * Return: the arena; NULL when Quarry is built in and got no region.
+ */
+struct quarry_vmem *quarry_default_vmem(void)
+{
+	struct quarry_instance *instance = default_instance();
+
+	return instance ? &instance->vmem : NULL;
+}
+EXPORT_SYMBOL_GPL(quarry_default_vmem);

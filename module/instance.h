@@ -4,7 +4,10 @@
 
 #include "../lib/backend.h"
 #include "../lib/buddy.h"
+#include "../lib/heap.h"
+#include "../lib/qcache.h"
 #include "../lib/region.h"
+#include "../lib/vmem.h"
 #include "../lib/zone.h"
 #include "reserve.h"
 
@@ -15,8 +18,11 @@
  * @buddy: cuts @managed into blocks
  * @backend: hands blocks of @buddy to what stands on it
  * @zone: objects of any size, in slabs from @backend
+ * @heap: blocks of any size, in extents from @backend
+ * @vmem: an arena of addresses of half the region, imported from @buddy
  * @ctl_blocks: a bit for every page of @managed, set where a block starts that
  *	was made through debugfs
+ * @ctl_segments: the same for the segments of @vmem
  */
 struct quarry_instance {
 	struct quarry_reservation reservation;
@@ -24,7 +30,10 @@ struct quarry_instance {
 	struct quarry_buddy buddy;
 	struct quarry_backend backend;
 	struct quarry_zone zone;
+	struct quarry_heap heap;
+	struct quarry_vmem vmem;
 	unsigned long *ctl_blocks;
+	unsigned long *ctl_segments;
 };
 
 /**
@@ -69,5 +78,7 @@ void quarry_instance_give(struct quarry_instance *instance, void *range, size_t 
 struct quarry_buddy *quarry_default_buddy(void);
 struct quarry_backend *quarry_default_backend(void);
 struct quarry_zone *quarry_default_zone(void);
+struct quarry_heap *quarry_default_heap(void);
+struct quarry_vmem *quarry_default_vmem(void);
 
 #endif /* QUARRY_INSTANCE_H */
