@@ -188,9 +188,9 @@ struct setting {
 };
 
 static const struct setting settings[] = {
-	{ "as it comes", 0, 0, 0, 300000 },
-	{ "1 to 4 rounds", 0, 1, 4, 200000 },
-	{ "debug", QUARRY_CACHE_DEBUG, 4, 16, 100000 },
+	{ "as it comes", 0, 0, 0, 150000 },
+	{ "1 to 4 rounds", 0, 1, 4, 100000 },
+	{ "debug", QUARRY_CACHE_DEBUG, 4, 16, 60000 },
 };
 
 static void setting_desc(const struct setting *setting, char *desc)

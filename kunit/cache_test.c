@@ -680,15 +680,19 @@ static void each_cpu_has_its_figures(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, qtest_cache_stats(cache).slab.nr_used, 0ULL);
 }
 
+#define NR_OTHERS	300
+
 /**
  * struct errand - something to be done on another CPU
  * @cache: with this cache
  * @object: with this object
+ * @others: and with NR_OTHERS others, if any
  * @err: what came of it
  */
 struct errand {
 	struct quarry_cache *cache;
 	void *object;
+	void **others;
 	int err;
 };
 
@@ -735,6 +739,51 @@ static void a_double_free_on_another_cpu_is_refused(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, qtest_cache_stats(errand.cache).nr_used, 0ULL);
 	KUNIT_EXPECT_EQ(test, qtest_cache_stats(errand.cache).nr_misuses, nr_misuses);
 	qtest_cache_intact(test, errand.cache);
+}
+
+/* So many others are freed before and after it that it doesn't stay in a magazine. */
+static void flush_here(void *info)
+{
+	struct errand *errand = info;
+	struct quarry_cache *cache = errand->cache;
+
+	quarry_cache_alloc_bulk(cache, 0, NR_OTHERS, errand->others);
+	quarry_cache_free_bulk(cache, NR_OTHERS / 3, errand->others);
+	errand->err = quarry_cache_free(cache, errand->object);
+	quarry_cache_free_bulk(cache, 2 * NR_OTHERS / 3, errand->others + NR_OTHERS / 3);
+}
+
+/*
+ * The CPU that gave it out last may remember it, and its user has written into it; but
+ * another CPU has flushed it meanwhile, and it is in the slab.
+ */
+static void an_object_that_was_flushed_is_not_taken_back(struct kunit *test)
+{
+	struct quarry_cache_config config = qtest_cache_config(test, 64, 0);
+	struct errand errand = {
+		.others = qtest_memory(test, NR_OTHERS * sizeof(*errand.others)),
+	};
+	unsigned int here = cpumask_first(cpu_online_mask);
+	unsigned int there = cpumask_any_but(cpu_online_mask, here);
+	void *other;
+
+	if (there >= nr_cpu_ids) {
+		kunit_skip(test, "needs two CPUs");
+		return;
+	}
+	config.magazine_min = 2;
+	config.magazine_max = 2;
+	errand.cache = qtest_cache(test, &config);
+	ASSERT_OK(test, smp_call_function_single(here, alloc_here, &errand, 1));
+	other = errand.object;
+	ASSERT_OK(test, smp_call_function_single(here, alloc_here, &errand, 1));
+	ASSERT_OK(test, smp_call_function_single(there, flush_here, &errand, 1));
+	EXPECT_OK(test, errand.err);
+	*(unsigned long *)errand.object = 42;
+	KUNIT_EXPECT_LT(test, free_on(test, here, &errand), 0);
+	KUNIT_EXPECT_EQ(test, qtest_cache_stats(errand.cache).nr_used, 1ULL);
+	errand.object = other;
+	EXPECT_OK(test, free_on(test, here, &errand));
 }
 
 /* What other CPUs keep comes back a moment after the backend has asked for it. */
@@ -819,6 +868,7 @@ static struct kunit_case cache_cases[] = {
 	KUNIT_CASE(rounds_stay_within_limits),
 	KUNIT_CASE(each_cpu_has_its_figures),
 	KUNIT_CASE_PARAM(a_double_free_on_another_cpu_is_refused, kind_gen_params),
+	KUNIT_CASE(an_object_that_was_flushed_is_not_taken_back),
 	KUNIT_CASE(other_cpus_give_back_when_asked),
 	KUNIT_CASE(fini_is_refused_while_objects_are_out),
 	KUNIT_CASE(fini_by_force_gives_everything_back),

@@ -55,7 +55,7 @@ struct ground {
  * @largest: the largest size that is asked for
  * @appetite: how many of ten decisions are to take
  * @right: the figures that the heap must have
- * @nr_past: times that a block was freed again that nobody had had since
+ * @nr_past: times that a block was freed again that nobody else has had since
  * @nr_forgotten: of them those for which the heap said that it never was one
  */
 struct trial {

@@ -229,7 +229,7 @@ static void threads_and_interrupts_never_share_an_object(struct kunit *test)
 {
 	struct crowd *crowd = gather(test);
 	int nr = qtest_nr_workers();
-	unsigned long nr_interrupts, rounds = qtest_rounds(test, 400000) / nr;
+	unsigned long nr_interrupts, rounds = qtest_rounds(test, 150000) / nr;
 
 	nr_interrupts = qtest_work(test, engage(test, crowd, nr), nr, rounds);
 	kunit_info(test, "%d threads, %lu interrupts, %d failures", nr, nr_interrupts,

@@ -283,6 +283,28 @@ static void buffers_and_a_backend_go_together(struct kunit *test)
 	KUNIT_EXPECT_GE(test, quarry_slab_nr_free(slab), (u64)nr);
 }
 
+/* What is left over behind the last object, and before the first, is no object. */
+static void what_is_left_over_is_no_object(struct kunit *test)
+{
+	struct quarry_slab *slab = bare_slab(test, 1000, 64);
+	u8 *memory = qtest_aligned_memory(test, SZ_8K, 64), *at;
+	struct quarry_slab_object object;
+	long nr, inside = 0;
+
+	nr = quarry_slab_grow(slab, memory, SZ_8K - 50);
+	KUNIT_ASSERT_GT(test, nr, 5L);
+	KUNIT_EXPECT_EQ(test, use_up(test, slab, memory, SZ_8K - 50), nr);
+	for (at = memory; at < memory + SZ_8K; at++)
+		if (!quarry_slab_lookup(slab, at, &object)) {
+			KUNIT_EXPECT_FALSE(test, object.free);
+			KUNIT_EXPECT_LT(test, object.index, (unsigned int)nr);
+			inside++;
+		}
+	KUNIT_EXPECT_EQ(test, inside, nr * 1024);
+	for (at = memory + SZ_8K - 50 - 14; at < memory + SZ_8K; at++)
+		EXPECT_ERR(test, quarry_slab_free(slab, at), -EINVAL);
+}
+
 /* ---- Release ---- */
 
 #define NR_BUFFERS	8
@@ -449,6 +471,7 @@ static struct kunit_case grow_cases[] = {
 	KUNIT_CASE(buffers_that_overlap_slabs_are_refused),
 	KUNIT_CASE(many_buffers_are_one_allocator),
 	KUNIT_CASE(buffers_and_a_backend_go_together),
+	KUNIT_CASE(what_is_left_over_is_no_object),
 	KUNIT_CASE(buffers_come_back_as_they_were_lent),
 	KUNIT_CASE(buffers_come_back_by_force),
 	KUNIT_CASE(a_returned_buffer_can_be_lent_again),

@@ -579,6 +579,24 @@ static void a_reserve_is_not_given_back(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, qtest_slab_stats(slab).reserved, 0ULL);
 }
 
+/* Nor below what is kept for the refill. */
+static void what_is_kept_for_the_refill_is_not_given_back(struct kunit *test)
+{
+	struct qtest_backing *backing = test->priv;
+	struct quarry_slab *slab = slab_of_pages(test, 1024);
+	void **objects = qtest_slab_objects(test, slab, 30);
+
+	ASSERT_OK(test, quarry_slab_set_watermark(slab, 7));
+	ASSERT_OK(test, quarry_slab_set_keep(slab, 0));
+	qtest_slab_free_all(test, slab, objects, 30);
+	KUNIT_EXPECT_EQ(test, quarry_slab_nr_free(slab), 9ULL);
+	quarry_slab_reclaim(slab, UINT_MAX);
+	quarry_backend_reclaim(&backing->backend);
+	KUNIT_EXPECT_EQ(test, quarry_slab_nr_free(slab), 9ULL);
+	ASSERT_OK(test, quarry_slab_set_watermark(slab, 0));
+	KUNIT_EXPECT_EQ(test, quarry_slab_reclaim(slab, UINT_MAX), 3U);
+}
+
 static void reserve_counts_what_is_free_already(struct kunit *test)
 {
 	struct quarry_slab *slab = slab_of_pages(test, 64);
@@ -747,6 +765,7 @@ static struct kunit_case refill_cases[] = {
 	KUNIT_CASE(empties_form_while_objects_come_and_go),
 	KUNIT_CASE_PARAM(what_is_reserved_can_be_had, reserve_gen_params),
 	KUNIT_CASE(a_reserve_is_not_given_back),
+	KUNIT_CASE(what_is_kept_for_the_refill_is_not_given_back),
 	KUNIT_CASE(reserve_counts_what_is_free_already),
 	KUNIT_CASE(more_than_there_is_cannot_be_reserved),
 	KUNIT_CASE(a_reserve_comes_on_top_of_the_watermark),

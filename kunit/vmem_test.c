@@ -34,7 +34,7 @@ static void an_arena_that_can_not_be_is_refused(struct kunit *test)
 	static const struct { u64 base, size, quantum; } wrong[] = {
 		{ 0, 64, 0 }, { 0, 48, 3 }, { 0, 48, 24 }, { 8, 64, 16 }, { 0, 72, 16 },
 		{ 0, 8, 16 }, { -64ULL, 128, 16 }, { -16ULL, 32, 16 }, { U64_MAX, 2, 1 },
-		{ 1, U64_MAX, 1 }, { 8, 0, 16 },
+		{ 2, U64_MAX, 1 }, { 8, 0, 16 },
 	};
 	struct quarry_vmem *vmem = qtest_memory(test, sizeof(*vmem));
 	void *memory = qtest_memory(test, SZ_1K);
@@ -161,7 +161,7 @@ static void the_largest_free_segment_is_exact(struct kunit *test)
 	struct quarry_vmem *vmem = &space->vmem;
 	u64 size, addr = 0;
 
-	for (size = 1; size < BIT_ULL(40); size += 1 + size / 7) {
+	for (size = 1; size < BIT_ULL(40); size += 1 + (size >> 3)) {
 		ASSERT_OK(test, quarry_vmem_add(vmem, 3, size));
 		KUNIT_ASSERT_EQ(test, quarry_vmem_size(vmem, QUARRY_VMEM_SIZE_LARGEST), size);
 		KUNIT_ASSERT_EQ(test, qtest_vmem_stats(vmem).largest_free, size);

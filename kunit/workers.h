@@ -4,13 +4,14 @@
 
 #include <linux/completion.h>
 #include <linux/irq_work.h>
+#include <linux/smp.h>
 
 #include "helpers.h"
 
 /**
- * struct qtest_worker - a thread on one CPU, and the interrupt that it raises there
+ * struct qtest_worker - a thread on one CPU, and interrupts there
  * @step: what both do, again and again; told who does it
- * @leave: what is done for both in the end, in the thread
+ * @leave: what is done for both in the end, when nobody else does anything
  * @thread: who does it in the thread
  * @interrupt: who does it in the interrupt
  *
@@ -23,6 +24,9 @@ struct qtest_worker {
 	void *interrupt;
 	/* private: */
 	struct irq_work raise;
+	call_single_data_t poke;
+	struct qtest_worker *neighbour;
+	int cpu;
 	unsigned long rounds;
 	unsigned long nr_interrupts;
 	bool outside;
@@ -34,7 +38,7 @@ struct qtest_worker {
 int qtest_nr_workers(void);
 
 /*
- * Lets so many workers work, so many steps each, one CPU after the other, and waits
+ * Lets so many workers work, so many steps each, on one CPU after the other, and waits
  * until they have. Returns how often interrupts did, never 0.
  */
 unsigned long qtest_work(struct kunit *test, struct qtest_worker *workers, int nr,

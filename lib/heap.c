@@ -364,21 +364,16 @@ EXPORT_SYMBOL_GPL(quarry_heap_calloc);
 /* The extent that holds an address, or NULL. */
 struct quarry_heap_extent *__quarry_heap_extent(struct quarry_heap *heap, unsigned long addr)
 {
-	unsigned int first = 0, nr = heap->nr_extents;
+	const unsigned long *base = heap->bases;
 	struct quarry_heap_extent *extent;
+	unsigned int nr;
 
 	lockdep_assert_held(&heap->lock);
 
-	if (!nr)
-		return NULL;
-	while (nr > 1) {
-		unsigned int half = nr / 2;
-
-		if (heap->extents[heap->by_addr[first + half]].base <= addr)
-			first += half;
-		nr -= half;
-	}
-	extent = &heap->extents[heap->by_addr[first]];
+	/* Of no extent, the first was retired, and has no size. */
+	for (nr = heap->nr_extents; nr > 1; nr -= nr / 2)
+		base += base[nr / 2] <= addr ? nr / 2 : 0;
+	extent = &heap->extents[heap->by_addr[base - heap->bases]];
 	if (!contains(extent, addr))
 		return NULL;
 	heap->last = extent;
@@ -400,7 +395,7 @@ static __always_inline bool release(struct quarry_heap *heap, struct quarry_heap
 	}
 	heap->used -= class->size;
 	class->nr_used--;
-	if (unlikely(spot->is_short)) {
+	if (unlikely(is_short(spot->kind))) {
 		__quarry_heap_release_short(heap, extent, page, class, spot->index);
 		return false;
 	}
@@ -436,7 +431,7 @@ static enum heap_verdict find(struct quarry_heap *heap, unsigned long addr,
 			      struct quarry_heap_extent **extent, struct heap_spot *spot)
 {
 	*extent = extent_at(heap, addr);
-	if (heap->broken || !*extent || !find_start(heap, *extent, addr, spot))
+	if (heap->broken || !find_addr(heap, *extent, addr, spot))
 		return __quarry_heap_why_not(heap, *extent, addr);
 	if (heap->queued && has_deferred_mark(heap, addr))
 		return QUEUED_ALREADY;
@@ -463,19 +458,24 @@ static noinline __cold int free_slow(struct quarry_heap *heap, unsigned long add
 	return __quarry_heap_refuse_addr(heap, verdict, addr, caller);
 }
 
-static __always_inline int free_from(struct quarry_heap *heap, unsigned long addr,
-				     unsigned long caller)
+static __always_inline int free_block(struct quarry_heap *heap, unsigned long addr)
 {
 	struct quarry_heap_extent *extent;
 	struct heap_spot spot = {};
-	unsigned long irq;
+	unsigned long irq, within;
 
 	raw_spin_lock_irqsave(&heap->lock, irq);
-	extent = extent_at(heap, addr);
+	extent = heap->last;
+	within = addr - extent->base;
+	if (unlikely(within >= extent->size)) {
+		extent = __quarry_heap_extent(heap, addr);
+		if (unlikely(!extent))
+			return free_slow(heap, addr, irq, _RET_IP_);
+		within = addr - extent->base;
+	}
 	/* As in alloc(), for one of its bytes. */
-	if (unlikely(!extent || data_race(heap->attention) ||
-		     !find_start(heap, extent, addr, &spot)))
-		return free_slow(heap, addr, irq, caller);
+	if (unlikely(data_race(heap->attention) || !find_start(heap, extent, within, &spot)))
+		return free_slow(heap, addr, irq, _RET_IP_);
 	if (likely(release(heap, extent, addr, &spot)))
 		raw_spin_unlock_irqrestore(&heap->lock, irq);
 	else
@@ -501,7 +501,7 @@ static __always_inline int free_from(struct quarry_heap *heap, unsigned long add
  */
 int quarry_heap_free(struct quarry_heap *heap, const void *block)
 {
-	return free_from(heap, (unsigned long)block, _RET_IP_);
+	return free_block(heap, (unsigned long)block);
 }
 EXPORT_SYMBOL_GPL(quarry_heap_free);
 
@@ -533,7 +533,7 @@ int quarry_heap_free_checked(struct quarry_heap *heap, const void *block,
 		if (err)
 			return err;
 	}
-	return free_from(heap, (unsigned long)block, _RET_IP_);
+	return free_block(heap, (unsigned long)block);
 }
 EXPORT_SYMBOL_GPL(quarry_heap_free_checked);
 
@@ -597,7 +597,7 @@ void *quarry_heap_realloc(struct quarry_heap *heap, void *block, size_t size)
 	}
 	if (new && new != block) {
 		memmove(new, block, min(old, size));
-		free_from(heap, addr, _RET_IP_);
+		free_block(heap, addr);
 	}
 	return new;
 }

@@ -271,6 +271,7 @@ struct quarry_heap {
 	unsigned int nr_classes;
 
 	struct quarry_heap_extent extents[QUARRY_HEAP_MAX_EXTENTS];
+	unsigned long bases[QUARRY_HEAP_MAX_EXTENTS];
 	u8 by_addr[QUARRY_HEAP_MAX_EXTENTS];
 	u8 by_age[QUARRY_HEAP_MAX_EXTENTS];
 	unsigned int nr_extents;

@@ -16,7 +16,7 @@
 #include <linux/bug.h>
 #include <linux/log2.h>
 
-#include "heap_internal.h"
+#include "heap_runs.h"
 
 /* ---- Lists ---- */
 
@@ -60,11 +60,26 @@ struct heap_links *__quarry_heap_bucket_links(struct quarry_heap *heap, u32 ref,
 	return bucket_links(heap, ref, kind);
 }
 
+/*
+ * The bits of the long bucket that a link in the map leads to, NULL if it leads out of it: nobody
+ * has business there, but who writes beyond a block's end may have been.
+ */
+static __always_inline u32 *long_bits(struct quarry_heap *heap, u32 ref)
+{
+	const struct quarry_heap_extent *extent = ref_extent(heap, ref);
+	u32 page = ref_page(ref);
+
+	if (unlikely(page + MIN_LONG_PAGES > extent->nr_pages))
+		return NULL;
+	return &extent->words[page];
+}
+
 /* The last free block of the first long bucket of a class was taken: go on to the next. */
 noinline void __quarry_heap_pop_long(struct quarry_heap *heap, struct quarry_heap_class *class)
 {
 	u32 ref = long_links(class->bits)->next, page = ref_page(ref);
 	const struct quarry_heap_extent *extent = ref_extent(heap, ref);
+	u32 *bits;
 
 	if (ref == NO_REF) {
 		class->long_list = NO_REF;
@@ -72,30 +87,37 @@ noinline void __quarry_heap_pop_long(struct quarry_heap *heap, struct quarry_hea
 		heap->long_classes &= ~BIT_ULL(class->index);
 		return;
 	}
-	if (unlikely(page >= extent->nr_pages ||
-		     extent->kinds[page] != class->index)) {
+	bits = long_bits(heap, ref);
+	if (unlikely(!bits || extent->kinds[page] != class->index)) {
 		condemn(heap, ref);
 		return;
 	}
 	class->long_list = ref;
-	class->bits = &extent->words[page];
+	class->bits = bits;
 	class->first = page_addr(heap, extent, page);
-	long_links(class->bits)->prev = NO_REF;
+	long_links(bits)->prev = NO_REF;
 }
 
 /* A long bucket leaves its list, wherever it stands; false if the links are damaged. */
-static bool remove_long(struct quarry_heap *heap, struct quarry_heap_class *class, u32 ref,
-			u32 *bits)
+static __always_inline bool remove_long(struct quarry_heap *heap,
+					struct quarry_heap_class *class, u32 ref, u32 *bits)
 {
+	u32 next_ref = long_links(bits)->next, prev_ref = long_links(bits)->prev;
+	u32 *next, *prev;
+
 	if (ref == class->long_list) {
 		__quarry_heap_pop_long(heap, class);
 		return true;
 	}
-	if (likely(unlink_ref(heap, &class->long_list, ref, long_links(bits),
-			      class->index, bucket_links)))
-		return true;
-	condemn(heap, ref);
-	return false;
+	prev = long_bits(heap, prev_ref);
+	next = next_ref == NO_REF ? bits : long_bits(heap, next_ref);
+	if (unlikely(!prev || !next)) {
+		condemn(heap, ref);
+		return false;
+	}
+	long_links(prev)->next = next_ref;
+	long_links(next)->prev = prev_ref;
+	return true;
 }
 
 /* A short bucket leaves its list, wherever it stands; false if the links are damaged. */
@@ -166,33 +188,39 @@ static bool may_be_long(const struct quarry_heap *heap, const struct quarry_heap
 
 static bool make_long(struct quarry_heap *heap, struct quarry_heap_class *class)
 {
-	u32 ref = __quarry_heap_take_pages(heap, class->long_pages);
-	struct quarry_heap_extent *extent = ref_extent(heap, ref);
-	u32 page = ref_page(ref);
+	struct quarry_heap_extent *extent;
+	struct heap_place place = {};
+	u32 page;
 
-	if (ref == NO_REF)
+	if (!take(heap, class->long_pages, true, &place))
 		return false;
+	extent = place.extent;
+	page = place.page;
 	set_kinds(&extent->kinds[page], parts, class->long_pages);
 	extent->kinds[page] = class->index;
 	set_bits(&extent->words[page], ~0ULL);
 	class->nr_long++;
 	class->nr_single = 0;
-	push_long(heap, class, ref, &extent->words[page], page_addr(heap, extent, page));
+	push_long(heap, class, ref_of(heap, extent, page), &extent->words[page],
+		  page_addr(heap, extent, page));
 	return true;
 }
 
 static bool make_short(struct quarry_heap *heap, struct quarry_heap_class *class)
 {
-	u32 ref = __quarry_heap_take_pages(heap, 1);
-	struct quarry_heap_extent *extent = ref_extent(heap, ref);
-	u32 page = ref_page(ref);
+	struct quarry_heap_extent *extent;
+	struct heap_place place = {};
+	u32 page;
 
-	if (ref == NO_REF)
+	if (!take(heap, 1, true, &place))
 		return false;
+	extent = place.extent;
+	page = place.page;
 	extent->kinds[page] = class->index | KIND_SHORT;
 	extent->words[page] = ~0U;
 	class->nr_short++;
-	push_short(heap, class, ref, short_links(heap, extent, page, class, ~0U));
+	push_short(heap, class, ref_of(heap, extent, page),
+		   short_links(heap, extent, page, class, ~0U));
 	return true;
 }
 

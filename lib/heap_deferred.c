@@ -51,7 +51,7 @@ bool __quarry_heap_reap_one(struct quarry_heap *heap)
 		return false;
 	}
 	extent = extent_at(heap, addr);
-	if (!extent || !find_start(heap, extent, addr, &spot) || !has_deferred_mark(heap, addr)) {
+	if (!find_addr(heap, extent, addr, &spot) || !has_deferred_mark(heap, addr)) {
 		__quarry_heap_broken(heap, "a block to be freed was written to", NO_REF);
 		return false;
 	}
@@ -152,7 +152,7 @@ int quarry_heap_free_deferred(struct quarry_heap *heap, const void *block)
 	if (!block)
 		return 0;
 	extent = extent_unlocked(heap, addr);
-	if (READ_ONCE(heap->broken) || !extent || !find_start(heap, extent, addr, &spot)) {
+	if (READ_ONCE(heap->broken) || !find_addr(heap, extent, addr, &spot)) {
 		verdict = __quarry_heap_why_not(heap, extent, addr);
 		return refuse_deferred(heap, verdict, addr, _RET_IP_);
 	}

@@ -14,7 +14,7 @@
  * An extent keeps its place in heap->extents for as long as the heap has it, for
  * the references to its pages hold the number of this place. Two arrays of such
  * numbers put the extents in order: by address, where an address is looked up by
- * halving, and by age.
+ * halving a third array, of where they begin, and by age.
  *
  * The map is cleared without the lock, as that takes long. Meanwhile the extent has
  * its place, so that none that overlaps it can come in between, but no size, so
@@ -145,9 +145,12 @@ void __quarry_heap_publish(struct quarry_heap *heap, struct quarry_heap_extent *
 
 	lockdep_assert_held(&heap->lock);
 
-	for (i = nr; i && heap->extents[heap->by_addr[i - 1]].base > extent->base; i--)
+	for (i = nr; i && heap->bases[i - 1] > extent->base; i--) {
 		heap->by_addr[i] = heap->by_addr[i - 1];
+		heap->bases[i] = heap->bases[i - 1];
+	}
 	heap->by_addr[i] = extent - heap->extents;
+	heap->bases[i] = extent->base;
 	heap->by_age[nr] = extent - heap->extents;
 
 	/* Pairs with extent_unlocked(). */
@@ -170,11 +173,15 @@ static void forget(u8 *numbers, unsigned int nr, u8 number)
 /* The reverse of publish(), but for what the extent holds. */
 static void retire(struct quarry_heap *heap, struct quarry_heap_extent *extent)
 {
+	unsigned int i;
+
 	lockdep_assert_held(&heap->lock);
 
 	forget(heap->by_addr, heap->nr_extents, extent - heap->extents);
 	forget(heap->by_age, heap->nr_extents, extent - heap->extents);
 	heap->nr_extents--;
+	for (i = 0; i < heap->nr_extents; i++)
+		heap->bases[i] = heap->extents[heap->by_addr[i]].base;
 	add_total(heap, -extent->size);
 	heap->memory -= extent->memory_size;
 	heap->nr_gives += extent->grown;

@@ -101,12 +101,6 @@ struct heap_deferred {
 static_assert(sizeof(struct heap_node) <= 16);
 static_assert(sizeof(struct heap_deferred) <= 16);
 
-/* A page of an extent. */
-struct heap_page {
-	struct quarry_heap_extent *extent;
-	u32 index;
-};
-
 /* A piece of an extent as the page map describes it. */
 struct heap_piece {
 	u32 start;
@@ -133,6 +127,12 @@ static __always_inline unsigned int kind_class(u8 kind)
 static __always_inline bool is_part(u8 kind)
 {
 	return (kind & 0xf0) == KIND_PART;
+}
+
+/* How many pages it is behind the first. */
+static __always_inline unsigned int part_of(u8 kind)
+{
+	return kind & 0xf;
 }
 
 static __always_inline bool is_free(u8 kind)
@@ -378,11 +378,11 @@ struct heap_spot {
 	u32 page;
 	u32 index;
 	u64 bits;
-	bool is_short;
+	u8 kind;
 };
 
 /*
- * Whether a block in use starts at an address of an extent. Of one that does, what
+ * Whether a block in use starts so many bytes into an extent. Of one that does, what
  * this reads doesn't change until it is freed, so that it can be asked without
  * the lock; the answer for any other address is of that moment.
  *
@@ -392,19 +392,19 @@ struct heap_spot {
  */
 static __always_inline bool find_start(struct quarry_heap *heap,
 				       const struct quarry_heap_extent *extent,
-				       unsigned long addr, struct heap_spot *spot)
+				       unsigned long within, struct heap_spot *spot)
 {
-	unsigned long within = addr - extent->base;
 	u32 page = within >> heap->page_shift;
 	u8 kind = READ_ONCE(extent->kinds[page]);
 	struct quarry_heap_class *class;
 	u64 product;
 
 	if (is_part(kind)) {
-		kind -= KIND_PART;
-		if (unlikely(kind > page))
+		unsigned int nth = part_of(kind);
+
+		if (unlikely(nth > page))
 			return false;
-		page -= kind;
+		page -= nth;
 		kind = READ_ONCE(extent->kinds[page]);
 	}
 	spot->page = page;
@@ -417,7 +417,7 @@ static __always_inline bool find_start(struct quarry_heap *heap,
 	/* One pointer, and not an index that is made one again for each member. */
 	OPTIMIZER_HIDE_VAR(class);
 	spot->class = class;
-	spot->is_short = is_short(kind);
+	spot->kind = kind;
 	product = (u64)(u32)within * class->reciprocal;
 	if (unlikely((u32)product >= class->reciprocal))
 		return false;
@@ -427,12 +427,19 @@ static __always_inline bool find_start(struct quarry_heap *heap,
 	return likely(!(spot->bits >> spot->index & 1));
 }
 
+/* As find_start(), for an address and the extent that it is in, if any. */
+static __always_inline bool find_addr(struct quarry_heap *heap,
+				      const struct quarry_heap_extent *extent,
+				      unsigned long addr, struct heap_spot *spot)
+{
+	return extent && find_start(heap, extent, addr - extent->base, spot);
+}
+
 /* How many pages a piece has that starts at a page; 0 if the map is damaged. */
 static inline u32 piece_pages(const struct quarry_heap *heap,
 			      const struct quarry_heap_extent *extent, u32 page)
 {
 	u8 kind = extent->kinds[page];
-
 	const struct quarry_heap_class *class = &heap->classes[kind_class(kind)];
 
 	if (!is_bucket(kind))
@@ -445,9 +452,9 @@ static inline size_t spot_size(const struct quarry_heap *heap,
 			       const struct quarry_heap_extent *extent,
 			       const struct heap_spot *spot)
 {
-	if (spot->class)
-		return spot->class->size;
-	return (size_t)extent->words[spot->page] << heap->page_shift;
+	if (!spot->class)
+		return (size_t)extent->words[spot->page] << heap->page_shift;
+	return spot->class->size;
 }
 
 struct quarry_heap_extent *__quarry_heap_extent(struct quarry_heap *heap, unsigned long addr);
@@ -491,7 +498,6 @@ static __always_inline void unlock_freed(struct quarry_heap *heap, unsigned long
 
 /* ---- heap_pages.c: all expect the lock ---- */
 
-u32 __quarry_heap_take_pages(struct quarry_heap *heap, unsigned long nr);
 bool __quarry_heap_take_behind(struct quarry_heap *heap, struct quarry_heap_extent *extent,
 			       u32 page, u32 nr);
 void __quarry_heap_give_pages(struct quarry_heap *heap, struct quarry_heap_extent *extent,

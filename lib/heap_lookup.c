@@ -53,8 +53,8 @@ bool __quarry_heap_piece(const struct quarry_heap *heap, const struct quarry_hea
 	u8 kind = extent->kinds[page];
 	u32 start, number;
 
-	if (is_part(kind) && kind - KIND_PART <= page)
-		return piece_at(heap, extent, page - (kind - KIND_PART), piece);
+	if (is_part(kind) && part_of(kind) <= page)
+		return piece_at(heap, extent, page - part_of(kind), piece);
 	if (kind == KIND_FREE_END && extent->words[page] - 1 <= page)
 		return piece_at(heap, extent, page + 1 - extent->words[page], piece);
 
@@ -136,7 +136,7 @@ size_t quarry_heap_usable_size(struct quarry_heap *heap, const void *block)
 
 	raw_spin_lock_irqsave(&heap->lock, irq);
 	extent = extent_at(heap, addr);
-	if (extent && find_start(heap, extent, addr, &spot))
+	if (find_addr(heap, extent, addr, &spot))
 		size = spot_size(heap, extent, &spot);
 	raw_spin_unlock_irqrestore(&heap->lock, irq);
 	return size;

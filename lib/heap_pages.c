@@ -1,29 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Heap: runs of free pages.
- *
- * The free pages of all extents are kept as the longest runs possible, in lists
- * by length ("bins"): one list for each length below 32 pages, then 16 for each
- * power of two. A bit map of the lists that aren't empty, and a word of which
- * words of it aren't 0, find the first list whose runs are all long enough, in
- * two steps. When there is none, the first run of the list that the length itself
- * belongs to is tried: its runs may be long enough or not.
- *
- * A run is known by the map's entries of its first and its last page, so that what
- * lies beside pages that become free is found at once. The links of the lists are
- * pointers, and lie in the runs' first pages, in memory that anyone with a stale pointer
- * may have written to. So each run has a checksum of them, with its own address and a
- * number of the heap's in it, and they are followed only if that is right; and how long a
- * run is, and whether it is free, the map says. Damage can't make the heap give out
- * what is in use: it takes the heap out of service.
- *
- * Every operation here is O(1). After M. Masmano, I. Ripoll, A. Crespo and J. Real,
- * TLSF: a new dynamic memory allocator for real-time systems, 2004.
+ * Heap: runs of pages, but for what lib/heap_runs.h has, which tells how free ones
+ * are kept.
  */
 #include <linux/bug.h>
 #include <linux/string.h>
 
-#include "heap_internal.h"
+#include "heap_runs.h"
 
 /* ---- Out of service ---- */
 
@@ -51,109 +34,16 @@ noinline __cold void __quarry_heap_broken(struct quarry_heap *heap, const char *
 	heap->short_classes = 0;
 }
 
-/* ---- Bins ---- */
-
-/* The bin that a run of @nr pages belongs to. */
-static __always_inline unsigned int bin_of(unsigned long nr)
-{
-	unsigned int shift = __fls(nr | 16) - 4;
-
-	return shift * 16 + (nr >> shift);
-}
-
-unsigned int __quarry_heap_bin_of(unsigned long nr)
-{
-	return bin_of(nr);
-}
-
-/* The first bin whose runs all have at least @nr pages. */
-static __always_inline unsigned int bin_from(unsigned long nr)
-{
-	unsigned int shift = __fls(nr | 16) - 4;
-
-	return shift * 16 + ((nr + BIT(shift) - 1) >> shift);
-}
-
-/* The first bin from @bin on that has a run, or QUARRY_HEAP_NR_BINS. */
-static __always_inline unsigned int next_bin(const struct quarry_heap *heap, unsigned int bin)
-{
-	unsigned int word = bin / BITS_PER_LONG;
-	unsigned long bits, words;
-
-	if (unlikely(bin >= QUARRY_HEAP_NR_BINS))
-		return QUARRY_HEAP_NR_BINS;
-	bits = heap->bin_bits[word] >> bin % BITS_PER_LONG;
-	if (bits)
-		return bin + __ffs(bits);
-
-	words = heap->bin_words >> word >> 1;
-	if (unlikely(!words))
-		return QUARRY_HEAP_NR_BINS;
-	word += 1 + __ffs(words);
-	return word * BITS_PER_LONG + __ffs(heap->bin_bits[word]);
-}
-
-static __always_inline void mark_bin(struct quarry_heap *heap, unsigned int bin)
-{
-	heap->bin_bits[bin / BITS_PER_LONG] |= BIT(bin % BITS_PER_LONG);
-	heap->bin_words |= BIT(bin / BITS_PER_LONG);
-}
-
-static __always_inline void unmark_bin(struct quarry_heap *heap, unsigned int bin)
-{
-	unsigned long *bits = &heap->bin_bits[bin / BITS_PER_LONG];
-
-	*bits &= ~BIT(bin % BITS_PER_LONG);
-	if (!*bits)
-		heap->bin_words &= ~BIT(bin / BITS_PER_LONG);
-}
-
-/* ---- Lists ---- */
-
-static __always_inline struct heap_run *run_at(const struct quarry_heap *heap,
-					       const struct quarry_heap_extent *extent, u32 page)
-{
-	return (struct heap_run *)page_addr(heap, extent, page);
-}
-
-/* The checksum of a run, but for the reference to its first page. */
-static __always_inline unsigned long mix(const struct quarry_heap *heap,
-					 const struct heap_run *run)
-{
-	return (unsigned long)run->link.next ^ (unsigned long)run->prev ^
-	       free_mark(heap, (unsigned long)run);
-}
-
-static noinline __cold void condemn(struct quarry_heap *heap, u32 ref)
+noinline __cold void __quarry_heap_condemn(struct quarry_heap *heap, u32 ref)
 {
 	__quarry_heap_broken(heap, "a free run's links or map entries are damaged", ref);
 }
 
-/* Where a run is, and how long. */
-struct heap_place {
-	struct quarry_heap_extent *extent;
-	u32 page;
-	u32 nr;
-};
+/* ---- Free runs ---- */
 
-/* Where a listed run is: what it says of itself is believed only if all of it agrees. */
-static __always_inline bool locate(struct quarry_heap *heap, const struct heap_run *run,
-				   struct heap_place *place)
+unsigned int __quarry_heap_bin_of(unsigned long nr)
 {
-	unsigned long ref = run->link.check ^ mix(heap, run);
-	struct quarry_heap_extent *extent = ref_extent(heap, ref);
-	u32 page = ref_page(ref), nr;
-
-	if (unlikely(ref > U32_MAX || page >= extent->nr_pages ||
-		     run_at(heap, extent, page) != run))
-		return false;
-	nr = extent->words[page];
-	if (unlikely(nr - 1 >= extent->nr_pages - page))
-		return false;
-	place->extent = extent;
-	place->page = page;
-	place->nr = nr;
-	return true;
+	return bin_of(nr);
 }
 
 /* Whether what is listed behind @prev is a run, and how long. */
@@ -170,36 +60,6 @@ bool __quarry_heap_is_run(struct quarry_heap *heap, const struct heap_run *run,
 	return is_free_start(place.extent->kinds[place.page]);
 }
 
-/* Let @link, whose checksum was right, lead to another run. */
-static __always_inline void set_next(struct quarry_heap_link *link, struct heap_run *next)
-{
-	link->check ^= (unsigned long)link->next ^ (unsigned long)next;
-	link->next = next;
-}
-
-/* Let a run, whose checksum was right, follow another one. */
-static __always_inline void set_prev(struct heap_run *run, struct quarry_heap_link *prev)
-{
-	run->link.check ^= (unsigned long)run->prev ^ (unsigned long)prev;
-	run->prev = prev;
-}
-
-/* Whether the nth place behind the start of a page has the mark that it would have. */
-static __always_inline u8 has_nth(unsigned long addr, unsigned long mark, unsigned int nth)
-{
-	unsigned long offset = nth * QUARRY_HEAP_MIN_ALIGN;
-
-	return *(unsigned long *)(addr + offset) == (mark ^ offset);
-}
-
-/* Which of the marks that a run's links take the place of are there. */
-static __always_inline u8 note_marks(const struct quarry_heap *heap, unsigned long addr)
-{
-	unsigned long mark = free_mark(heap, addr);
-
-	return has_nth(addr, mark, 1) | has_nth(addr, mark, 2) << 1 | has_nth(addr, mark, 3) << 2;
-}
-
 /* Set the marks that were noted, in the place of what were a run's links. */
 static void restore_marks(const struct quarry_heap *heap, unsigned long addr, u8 noted)
 {
@@ -210,243 +70,13 @@ static void restore_marks(const struct quarry_heap *heap, unsigned long addr, u8
 	}
 }
 
-/* Put a run in front of a bin's list. */
-static __always_inline void push_run(struct quarry_heap *heap, struct heap_run *run, u32 ref,
-				     unsigned int bin)
-{
-	struct quarry_heap_link *head = &heap->bins[bin];
-	struct heap_run *next = head->next;
-
-	run->prev = head;
-	run->link.next = next;
-	run->link.check = mix(heap, run) ^ ref;
-	head->next = run;
-	if (next)
-		set_prev(next, &run->link);
-	else
-		mark_bin(heap, bin);
-}
-
-/* Let the map say that a run is free, whose first page's kind already says so. */
-static __always_inline void set_length(struct quarry_heap_extent *extent, u32 page, u32 nr)
-{
-	u32 last = page + nr - 1;
-
-	extent->words[page] = nr;
-	extent->words[last] = nr;
-	if (last != page)
-		extent->kinds[last] = KIND_FREE_END;
-}
-
-/* Make free, as one run, pages whose kinds are all KIND_INSIDE. */
-static __always_inline void insert_run(struct quarry_heap *heap,
-				       struct quarry_heap_extent *extent, u32 page, u32 nr,
-				       u8 noted)
-{
-	extent->kinds[page] = KIND_FREE | noted;
-	set_length(extent, page, nr);
-	push_run(heap, run_at(heap, extent, page), ref_of(heap, extent, page), bin_of(nr));
-}
-
 static void insert_free(struct quarry_heap *heap, struct quarry_heap_extent *extent, u32 page,
 			u32 nr)
 {
 	insert_run(heap, extent, page, nr, note_marks(heap, page_addr(heap, extent, page)));
 }
 
-/*
- * Take a free run out of its list; its pages' kinds are all KIND_INSIDE then. As the map may
- * be damaged as well as the links, nothing is done that leads out of it.
- */
-static __always_inline bool remove_run(struct quarry_heap *heap,
-				       struct quarry_heap_extent *extent, u32 page, u32 nr)
-{
-	struct heap_run *run = run_at(heap, extent, page), *next;
-	u32 ref = ref_of(heap, extent, page);
-	struct quarry_heap_link *prev;
-
-	if (unlikely(page >= extent->nr_pages || nr - 1 >= extent->nr_pages - page ||
-		     run->link.check != (mix(heap, run) ^ ref))) {
-		condemn(heap, ref);
-		return false;
-	}
-	next = run->link.next;
-	prev = run->prev;
-	set_next(prev, next);
-	if (next)
-		set_prev(next, prev);
-	else if (prev == &heap->bins[bin_of(nr)])
-		unmark_bin(heap, bin_of(nr));
-
-	extent->kinds[page] = KIND_INSIDE;
-	extent->kinds[page + nr - 1] = KIND_INSIDE;
-	return true;
-}
-
-/* Take the first run of a bin, which locate() has seen, out of its list. */
-static __always_inline void pop_run(struct quarry_heap *heap, struct heap_run *run,
-				    unsigned int bin)
-{
-	struct quarry_heap_link *head = &heap->bins[bin];
-	struct heap_run *next = run->link.next;
-
-	head->next = next;
-	if (next)
-		set_prev(next, head);
-	else
-		unmark_bin(heap, bin);
-}
-
-/* ---- Accounting ---- */
-
-/* The pages of an extent that are in use, as far as giving it back depends on it. */
-static __always_inline void account_pages(struct quarry_heap *heap,
-					  struct quarry_heap_extent *extent, u32 after)
-{
-	u32 before = extent->nr_free;
-
-	extent->nr_free = after;
-	if (likely(!extent->grown))
-		return;
-	if (before == extent->nr_pages)
-		heap->nr_empty--;
-	if (after == extent->nr_pages)
-		heap->nr_empty++;
-	if (heap->nr_empty > heap->grower.keep)
-		heap->todo |= TODO_GIVE;
-	else
-		heap->todo &= ~TODO_GIVE;
-}
-
 /* ---- Taking ---- */
-
-/*
- * The first bin that has a run of at least @nr pages, or QUARRY_HEAP_NR_BINS: one whose
- * runs are just so long, or leave enough for a long bucket, or else any. That of a
- * length itself may have longer runs as well, but only its first is looked at.
- */
-static __always_inline unsigned int find_bin(const struct quarry_heap *heap, unsigned long nr)
-{
-	unsigned int bin;
-
-	if (likely(nr < EXACT_BINS)) {
-		if (heap->bins[nr].next)
-			return nr;
-		bin = next_bin(heap, bin_from(nr + MIN_LONG_PAGES));
-		return likely(bin < QUARRY_HEAP_NR_BINS) ? bin : next_bin(heap, nr + 1);
-	}
-	if (unlikely(nr > MAX_PAGES))
-		return QUARRY_HEAP_NR_BINS;
-	bin = next_bin(heap, bin_from(nr));
-	if (unlikely(bin >= QUARRY_HEAP_NR_BINS && heap->bins[bin_of(nr)].next))
-		return bin_of(nr);
-	return bin;
-}
-
-/*
- * A run, the first of @bin, loses its last pages. It keeps its first page, so that often
- * it needn't even change its place in the lists.
- */
-static __always_inline u32 take_end(struct quarry_heap *heap, struct heap_run *run,
-				    const struct heap_place *place, unsigned int bin, u32 nr)
-{
-	struct quarry_heap_extent *extent = place->extent;
-	u32 rest = place->nr - nr;
-	unsigned int new_bin = bin_of(rest);
-
-	set_length(extent, place->page, rest);
-	if (new_bin != bin) {
-		pop_run(heap, run, bin);
-		push_run(heap, run, ref_of(heap, extent, place->page), new_bin);
-	}
-	return place->page + rest;
-}
-
-/* Let a run take the place of the first of a list, which locate() has seen. */
-static __always_inline void replace_run(struct quarry_heap *heap, const struct heap_run *run,
-					struct heap_run *by, u32 ref)
-{
-	struct heap_run *next = run->link.next;
-
-	by->link.next = next;
-	by->prev = run->prev;
-	by->link.check = mix(heap, by) ^ ref;
-	by->prev->next = by;
-	if (next)
-		set_prev(next, &by->link);
-}
-
-/* A run, the first of @bin, loses its first pages. */
-static __always_inline void take_start(struct quarry_heap *heap, struct heap_run *run,
-				       const struct heap_place *place, unsigned int bin, u32 nr)
-{
-	struct quarry_heap_extent *extent = place->extent;
-	u32 page = place->page + nr, rest = place->nr - nr;
-	struct heap_run *moved = run_at(heap, extent, page);
-	u32 ref = ref_of(heap, extent, page);
-	unsigned int new_bin = bin_of(rest);
-
-	extent->kinds[page] = KIND_FREE | note_marks(heap, (unsigned long)moved);
-	set_length(extent, page, rest);
-	if (new_bin == bin) {
-		replace_run(heap, run, moved, ref);
-		return;
-	}
-	pop_run(heap, run, bin);
-	push_run(heap, moved, ref, new_bin);
-}
-
-/* Take pages at an end of a free run; @place is where they are. False if there are none. */
-static __always_inline bool take(struct quarry_heap *heap, unsigned long nr, bool end,
-				 struct heap_place *place)
-{
-	unsigned int bin = find_bin(heap, nr);
-	struct quarry_heap_extent *extent;
-	struct heap_run *run;
-
-	lockdep_assert_held(&heap->lock);
-
-	if (unlikely(bin >= QUARRY_HEAP_NR_BINS))
-		return false;
-	run = heap->bins[bin].next;
-	if (unlikely(!locate(heap, run, place))) {
-		condemn(heap, NO_REF);
-		return false;
-	}
-	if (unlikely(place->nr < nr))
-		return false;
-
-	extent = place->extent;
-	if (end || place->nr == nr)
-		extent->kinds[place->page + place->nr - 1] = KIND_INSIDE;
-	if (place->nr == nr)
-		pop_run(heap, run, bin);
-	else if (end)
-		place->page = take_end(heap, run, place, bin, nr);
-	else
-		take_start(heap, run, place, bin, nr);
-	account_pages(heap, extent, extent->nr_free - nr);
-	return true;
-}
-
-/**
- * __quarry_heap_take_pages() - take a run of pages
- * @heap: the heap
- * @nr: how many pages
- *
- * The last pages of a free run, which costs least.
- *
- * Return: the first page, or NO_REF. The kinds of all are KIND_INSIDE, but that of the
- * first may not be.
- */
-u32 __quarry_heap_take_pages(struct quarry_heap *heap, unsigned long nr)
-{
-	struct heap_place place = {};
-
-	if (!take(heap, nr, true, &place))
-		return NO_REF;
-	return ref_of(heap, place.extent, place.page);
-}
 
 /* The first page from @page on whose address has the alignment. */
 static __always_inline unsigned long align_page(const struct quarry_heap *heap,
@@ -577,10 +207,6 @@ void __quarry_heap_give_pages(struct quarry_heap *heap, struct quarry_heap_exten
 
 	lockdep_assert_held(&heap->lock);
 
-	if (unlikely(nr - 1 >= extent->nr_pages - page)) {
-		condemn(heap, ref_of(heap, extent, page));
-		return;
-	}
 	kind = extent->kinds[end];
 	if (is_free_start(kind)) {
 		other = extent->words[end];
@@ -593,7 +219,7 @@ void __quarry_heap_give_pages(struct quarry_heap *heap, struct quarry_heap_exten
 	if (page && is_free(extent->kinds[page - 1])) {
 		other = extent->words[page - 1];
 		if (unlikely(other > page)) {
-			condemn(heap, ref_of(heap, extent, page));
+			__quarry_heap_condemn(heap, ref_of(heap, extent, page));
 			return;
 		}
 		start -= other;
@@ -607,7 +233,7 @@ void __quarry_heap_give_pages(struct quarry_heap *heap, struct quarry_heap_exten
 	account_pages(heap, extent, extent->nr_free + nr);
 }
 
-/* The pages of the longest run that __quarry_heap_take_pages() can take now. */
+/* The pages of the longest run that __quarry_heap_take_run() can take now. */
 u32 __quarry_heap_largest_run(struct quarry_heap *heap)
 {
 	unsigned int bin = last_bin(heap);
@@ -685,6 +311,10 @@ void __quarry_heap_release_run(struct quarry_heap *heap, struct quarry_heap_exte
 
 	lockdep_assert_held(&heap->lock);
 
+	if (unlikely(nr - 1 >= extent->nr_pages - page)) {
+		__quarry_heap_condemn(heap, ref_of(heap, extent, page));
+		return;
+	}
 	heap->nr_runs--;
 	heap->used -= (unsigned long)nr << heap->page_shift;
 	extent->kinds[page] = KIND_INSIDE;

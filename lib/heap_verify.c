@@ -166,7 +166,7 @@ static int verify_extents(struct quarry_heap *heap, struct census *census,
 	for (i = 0; i < heap->nr_extents; i++) {
 		const struct quarry_heap_extent *extent = &heap->extents[heap->by_addr[i]];
 
-		if (extent->base < end)
+		if (extent->base < end || heap->bases[i] != extent->base)
 			return fault_at(fault, "order of extents", 0, end, extent->base);
 		end = extent->base + extent->size;
 		err = verify_extent(heap, extent, census, fault);

@@ -151,23 +151,27 @@ void __quarry_heap_dismiss(struct quarry_heap *heap)
 		schedule_timeout_uninterruptible(1);
 }
 
-/* Begin to wait, unless there is room now, or a reason not to. */
-static int join_queue(struct quarry_heap *heap, struct waiter *waiter)
+/*
+ * Begin to wait, unless there is room now, or a reason not to. Returns whether it
+ * waits: then the waiter belongs to others until it is told that it is over.
+ */
+static bool join_queue(struct quarry_heap *heap, struct waiter *waiter)
 {
 	unsigned long irq;
-	int err = 0;
+	bool waits;
 
 	raw_spin_lock_irqsave(&heap->lock, irq);
 	if (heap->closing)
-		err = -EIDRM;
+		waiter->err = -EIDRM;
 	else if (heap->broken)
-		err = -EIO;
+		waiter->err = -EIO;
 	else
 		waiter->block = __quarry_heap_alloc(heap, waiter->size);
-	if (!err && !waiter->block)
+	waits = !waiter->err && !waiter->block;
+	if (waits)
 		insert_waiter(heap, waiter);
 	raw_spin_unlock_irqrestore(&heap->lock, irq);
-	return err;
+	return waits;
 }
 
 /* Stop waiting; false if that was ended by someone else, who will say so. */
@@ -189,11 +193,9 @@ static bool leave_queue(struct quarry_heap *heap, struct waiter *waiter)
 static int wait(struct quarry_heap *heap, struct waiter *waiter, long timeout)
 {
 	long left;
-	int err;
 
-	err = join_queue(heap, waiter);
-	if (err || waiter->block)
-		return err;
+	if (!join_queue(heap, waiter))
+		return waiter->err;
 
 	left = wait_for_completion_killable_timeout(&waiter->done, timeout);
 	if (left > 0)

@@ -415,12 +415,6 @@ static __always_inline struct want plain_want(const struct quarry_vmem *vmem, u6
 	};
 }
 
-struct want __quarry_vmem_plain_want(const struct quarry_vmem *vmem, u64 size,
-				     unsigned int strategy)
-{
-	return plain_want(vmem, size, strategy);
-}
-
 /* All allocations without constraints but those that first fit serves at once. */
 static noinline int alloc_otherwise(struct quarry_vmem *vmem, u64 size, unsigned int flags,
 				    unsigned long timeout, u64 *addr, unsigned long caller)
@@ -467,6 +461,34 @@ static noinline int alloc_cached(struct quarry_vmem *vmem, u64 size, unsigned in
 	return alloc_otherwise(vmem, size, flags, 0, addr, caller);
 }
 
+/* Take the lowest part of a free segment; returns its tag. */
+static __always_inline struct quarry_vmem_tag *take_quickly(struct quarry_vmem *vmem,
+							    struct quarry_vmem_tag *tag, u64 size,
+							    enum quarry_vmem_state state)
+{
+	__quarry_vmem_free_remove(vmem, tag);
+	if (tag->size != size) {
+		struct quarry_vmem_tag *rest = tag;
+
+		tag = split(vmem, rest, size);
+		free_insert(vmem, rest);
+	}
+	mark_used(vmem, tag, state);
+	return tag;
+}
+
+/* First fit for a quantum cache; NULL if that isn't to be had at once. */
+struct quarry_vmem_tag *__quarry_vmem_take_cached(struct quarry_vmem *vmem, u64 size)
+{
+	struct quarry_vmem_tag *tag = pick(vmem, size, QUARRY_VMEM_FIRSTFIT);
+
+	lockdep_assert_held(&vmem->lock);
+
+	if (!tag || vmem->broken || !vmem->nr_free_tags)
+		return NULL;
+	return take_quickly(vmem, tag, size, QUARRY_VMEM_CACHED);
+}
+
 static inline bool is_quick(unsigned int flags)
 {
 	flags &= ~QUARRY_VMEM_NOWAIT;
@@ -488,14 +510,7 @@ static noinline int alloc_quickly(struct quarry_vmem *vmem, u64 size, unsigned i
 		return alloc_otherwise(vmem, size, flags, 0, addr, caller);
 	}
 	start = tag->start;
-	__quarry_vmem_free_remove(vmem, tag);
-	if (tag->size != size) {
-		struct quarry_vmem_tag *rest = tag;
-
-		tag = split(vmem, rest, size);
-		free_insert(vmem, rest);
-	}
-	mark_used(vmem, tag, QUARRY_VMEM_USED);
+	take_quickly(vmem, tag, size, QUARRY_VMEM_USED);
 	raw_spin_unlock_irqrestore(&vmem->lock, irq);
 
 	if (likely(addr))
@@ -592,7 +607,7 @@ static int take_range(struct quarry_vmem *vmem, u64 addr, u64 size)
 
 	if (vmem->broken)
 		return -EIO;
-	if (!tag)
+	if (!tag || !__quarry_vmem_span_of(vmem, addr + (size - 1)))
 		return -EINVAL;
 	if (tag->state != QUARRY_VMEM_FREE)
 		return -EBUSY;
@@ -660,11 +675,10 @@ static noinline struct quarry_region follow_up(struct quarry_vmem *vmem,
 	return back;
 }
 
-/* Free a segment in use that is in no index. */
+/* Free a segment that is in no index, and isn't counted as used any more. */
 static __always_inline void free_tag(struct quarry_vmem *vmem, struct quarry_vmem_tag *tag,
 				     struct quarry_region *back)
 {
-	vmem->used -= tag->size;
 	tag = settle(vmem, tag);
 	if (unlikely(vmem->nr_followers))
 		*back = follow_up(vmem, tag);
@@ -681,10 +695,9 @@ static const char *why_not(struct quarry_vmem *vmem, u64 addr, u64 size,
 			   enum quarry_vmem_state state, int *err)
 {
 	struct quarry_vmem_tag *tag = __quarry_vmem_locate_used(vmem, addr);
-	struct span *span = __quarry_vmem_span_from(vmem, addr);
 
 	*err = -EINVAL;
-	if (!span || span->start > addr)
+	if (!__quarry_vmem_span_of(vmem, addr))
 		return "not an address that is managed";
 	if (!is_aligned_to_quantum(vmem, addr))
 		return "not a multiple of the quantum";
@@ -746,6 +759,7 @@ static __always_inline bool free_segment(struct quarry_vmem *vmem, u64 addr, u64
 		return false;
 	}
 	vmem->nr_frees++;
+	vmem->used -= rounded;
 	free_tag(vmem, tag, &back);
 	raw_spin_unlock_irqrestore(&vmem->lock, irq);
 
@@ -754,12 +768,20 @@ static __always_inline bool free_segment(struct quarry_vmem *vmem, u64 addr, u64
 	return true;
 }
 
-static noinline int free_used(struct quarry_vmem *vmem, u64 addr, u64 rounded,
-			      unsigned long caller)
+static noinline int free_uncached(struct quarry_vmem *vmem, u64 addr, u64 rounded,
+				  unsigned long caller)
 {
 	if (likely(free_segment(vmem, addr, rounded, QUARRY_VMEM_USED)))
 		return 0;
 	return refuse_free(vmem, addr, rounded, QUARRY_VMEM_USED, caller);
+}
+
+static noinline int free_cached(struct quarry_vmem *vmem, u64 addr, u64 rounded,
+				unsigned long caller)
+{
+	if (likely(__quarry_vmem_put_cached(vmem, addr, rounded)))
+		return 0;
+	return free_uncached(vmem, addr, rounded, caller);
 }
 
 /**
@@ -781,9 +803,11 @@ int quarry_vmem_free(struct quarry_vmem *vmem, u64 addr, u64 size)
 {
 	u64 rounded = round_size(vmem, size);
 
-	if (rounded - 1 < vmem->qcache_size && __quarry_vmem_put_cached(vmem, addr, rounded))
+	if (rounded - 1 < vmem->qcache_size)
+		return free_cached(vmem, addr, rounded, _RET_IP_);
+	if (likely(free_segment(vmem, addr, rounded, QUARRY_VMEM_USED)))
 		return 0;
-	return free_used(vmem, addr, rounded, _RET_IP_);
+	return refuse_free(vmem, addr, rounded, QUARRY_VMEM_USED, _RET_IP_);
 }
 EXPORT_SYMBOL_GPL(quarry_vmem_free);
 

@@ -264,6 +264,7 @@ struct quarry_vmem {
 	raw_spinlock_t lock;
 	unsigned int quantum_shift;
 	u64 below_quantum;
+	u64 quantum_mask;
 	u64 qcache_size;
 	const struct quarry_vmem_qcache *qcache;
 

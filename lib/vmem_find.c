@@ -44,7 +44,7 @@
 #include <linux/log2.h>
 #include <linux/math64.h>
 
-#include "vmem_internal.h"
+#include "vmem_index.h"
 
 /* Segments that are looked at one after another before classes are asked. */
 #define NR_WALKED	128
@@ -160,7 +160,7 @@ static __always_inline bool lowest_of(struct quarry_vmem_tag *root, u64 from, u6
 {
 	struct quarry_vmem_tag *tag;
 
-	tag = __quarry_vmem_first(root, from, want->max, mask, &want->steps);
+	tag = first_within(root, from, want->max, mask, &want->steps);
 	for (; tag; tag = after(root, tag, want->max, mask, want)) {
 		if (likely(__quarry_vmem_fits(tag, want, &spot->start))) {
 			spot->tag = tag;

@@ -156,4 +156,64 @@ static __always_inline void free_insert(struct quarry_vmem *vmem, struct quarry_
 	}
 }
 
+/* The lowest segment of a subtree with a colour of @mask; @best if that is lower. */
+static __always_inline struct quarry_vmem_tag *
+lowest_in(struct quarry_vmem_tag *node, u64 mask, struct quarry_vmem_tag *best,
+	  unsigned int *nr_nodes)
+{
+	while (node) {
+		struct quarry_vmem_tag *low = node->child[0];
+
+		++*nr_nodes;
+		if (BIT_ULL(node->own) & mask && (!best || node->start < best->start))
+			best = node;
+		if (mask_of(low) & mask)
+			node = low;
+		else if (mask_of(node->child[1]) & mask)
+			node = node->child[1];
+		else
+			break;
+	}
+	return best;
+}
+
+/*
+ * The lowest segment of a class that starts in [@from, @max] and has a colour of @mask,
+ * or NULL. On the way down to @from, what lies right of the way is wholly above it; of
+ * these subtrees, the last one that has a colour has the lowest segment, unless one on
+ * the way is lower.
+ */
+static __always_inline struct quarry_vmem_tag *
+first_within(struct quarry_vmem_tag *root, u64 from, u64 max, u64 mask, unsigned int *steps)
+{
+	struct quarry_vmem_tag *node = root, *best = NULL, *right = NULL, *side;
+	unsigned int nr_nodes = 0;
+
+	while (node && node->mask & mask) {
+		u64 start = node->start, bit = node->bit;
+
+		nr_nodes++;
+		if ((start ^ from) >> bit >> 1) {
+			/* Wholly below, or wholly above. */
+			if (start > from && start >> bit >> 1 << bit << 1 <= max)
+				right = node;
+			break;
+		}
+		if (start >= from && BIT_ULL(node->own) & mask &&
+		    (!best || start < best->start))
+			best = node;
+		side = node->child[1];
+		if ((from >> bit) & 1) {
+			node = side;
+			continue;
+		}
+		if (mask_of(side) & mask && (from >> bit | 1) << bit <= max)
+			right = side;
+		node = node->child[0];
+	}
+	best = lowest_in(right, mask, best, &nr_nodes);
+	*steps += nr_nodes;
+	return best && best->start <= max ? best : NULL;
+}
+
 #endif /* QUARRY_VMEM_INDEX_H */

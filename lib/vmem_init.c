@@ -59,6 +59,7 @@ int quarry_vmem_init(struct quarry_vmem *vmem, const char *name, u64 base, u64 s
 	vmem->backend = backend;
 	vmem->quantum_shift = ilog2(quantum);
 	vmem->below_quantum = quantum - 1;
+	vmem->quantum_mask = -quantum;
 	vmem->import_quantum = quantum;
 	vmem->tag_reserve = QUARRY_VMEM_TAGS_ALLOC;
 	vmem->nr_buckets = QUARRY_VMEM_NR_BUCKETS;

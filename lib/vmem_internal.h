@@ -81,7 +81,7 @@ static inline u64 quantum(const struct quarry_vmem *vmem)
 /* Rounded up to the quantum; 0 if @size is 0 or can't be rounded up. */
 static __always_inline u64 round_size(const struct quarry_vmem *vmem, u64 size)
 {
-	return (size + vmem->below_quantum) & ~vmem->below_quantum;
+	return (size + vmem->below_quantum) & vmem->quantum_mask;
 }
 
 static inline bool is_aligned_to_quantum(const struct quarry_vmem *vmem, u64 value)
@@ -195,6 +195,7 @@ bool __quarry_vmem_fits(const struct quarry_vmem_tag *tag, const struct want *wa
 
 /* lib/vmem_span.c */
 struct span *__quarry_vmem_span_from(const struct quarry_vmem *vmem, u64 addr);
+struct span *__quarry_vmem_span_of(const struct quarry_vmem *vmem, u64 addr);
 int __quarry_vmem_check_span(const struct quarry_vmem *vmem, u64 start, u64 size);
 struct quarry_vmem_tag *__quarry_vmem_insert_span(struct quarry_vmem *vmem, u64 start,
 						  u64 size, bool imported, bool bordered);
@@ -226,8 +227,7 @@ struct quarry_vmem_tag *__quarry_vmem_carve(struct quarry_vmem *vmem,
 					    struct quarry_vmem_tag *tag, u64 start, u64 size);
 int __quarry_vmem_take(struct quarry_vmem *vmem, struct want *want, u64 *addr);
 int __quarry_vmem_fetch(struct quarry_vmem *vmem, struct want *want, u64 *addr);
-struct want __quarry_vmem_plain_want(const struct quarry_vmem *vmem, u64 size,
-				     unsigned int strategy);
+struct quarry_vmem_tag *__quarry_vmem_take_cached(struct quarry_vmem *vmem, u64 size);
 void __quarry_vmem_free_tag(struct quarry_vmem *vmem, struct quarry_vmem_tag *tag,
 			    struct quarry_region *back);
 void __quarry_vmem_give_span_back(struct quarry_vmem *vmem, struct quarry_region span);

@@ -16,9 +16,9 @@
  * CACHED is an atomic exchange. It succeeds for one of two frees, and the other is
  * told that the segment is free. A segment that finds no slot isn't cached.
  *
- * While somebody waits, frees pass the caches by; and who begins to wait drains them.
- * A free that put its segment in a magazine looks whether somebody began to wait
- * meanwhile: either that sees him, or his draining sees the segment.
+ * Who begins to wait drains the caches, and while somebody waits, nothing is filled in
+ * and a free flushes what it put in at once. It looks whether somebody waits after that:
+ * so either it sees him, or his draining sees the segment.
  */
 #include <linux/atomic.h>
 #include <linux/errno.h>
@@ -80,22 +80,11 @@ noinline bool __quarry_vmem_unslot(struct quarry_vmem *vmem, struct quarry_vmem_
 
 /* ---- Filling and flushing ---- */
 
-/* Take a segment for a cache; NULL if there is none to be had at once. */
-static struct quarry_vmem_tag *take_cached(struct quarry_vmem *vmem, u64 size)
-{
-	struct want want = __quarry_vmem_plain_want(vmem, size, QUARRY_VMEM_FIRSTFIT);
-	u64 addr;
-
-	want.state = QUARRY_VMEM_CACHED;
-	if (__quarry_vmem_take(vmem, &want, &addr))
-		return NULL;
-	return __quarry_vmem_find(vmem, addr, size);
-}
-
 static void put_cached_back(struct quarry_vmem *vmem, struct quarry_vmem_tag *tag,
 			    struct quarry_region *back)
 {
 	__quarry_vmem_table_take(vmem, tag->start, tag->size, QUARRY_VMEM_CACHED);
+	vmem->used -= tag->size;
 	__quarry_vmem_free_tag(vmem, tag, back);
 }
 
@@ -107,10 +96,10 @@ static struct quarry_vmem_tag *fill_one(struct quarry_vmem *vmem, u64 size,
 
 	if (vmem->nr_waiters || !vmem->qcache)
 		return NULL;
-	tag = take_cached(vmem, size);
+	tag = __quarry_vmem_take_cached(vmem, size);
 	if (tag && !tag->start) {
 		zero = tag;
-		tag = take_cached(vmem, size);
+		tag = __quarry_vmem_take_cached(vmem, size);
 	}
 	if (zero)
 		put_cached_back(vmem, zero, back);

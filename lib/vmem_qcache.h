@@ -73,8 +73,9 @@ last_taken(const struct quarry_magazines *magazines, const struct quarry_magazin
 	unsigned long item = 0;
 
 	barrier();
-	/* See above. */
+	/* An interrupt's changes show in the state, which is looked at again. */
 	if (data_race(nr < cpu->nr_known && cpu->epoch == READ_ONCE(magazines->epoch)))
+		/* Likewise. */
 		item = data_race(cpu->items[nr]);
 	barrier();
 	return local_read(&cpu->state) == state ? (struct quarry_vmem_tag *)item : NULL;
@@ -131,14 +132,15 @@ static __always_inline bool put_slotted(const struct quarry_vmem *vmem,
 	return true;
 }
 
-/* Put a segment in its cache; false if it can't go there, or somebody waits. */
+/*
+ * Put a segment in its cache; false if it can't go there. If somebody waits, it comes out
+ * again at once.
+ */
 static __always_inline bool __quarry_vmem_put_cached(struct quarry_vmem *vmem, u64 addr,
 						     u64 size)
 {
 	struct quarry_magazines *magazines = magazines_for(vmem, vmem->qcache, size);
 
-	if (unlikely(READ_ONCE(vmem->nr_waiters)))
-		return false;
 	if ((BITS_PER_LONG == 32 || !put_last(magazines, addr, size)) &&
 	    !put_slotted(vmem, magazines, addr, size))
 		return false;

@@ -43,14 +43,18 @@ struct span *__quarry_vmem_span_from(const struct quarry_vmem *vmem, u64 addr)
 	return found;
 }
 
-static struct span *span_of(const struct quarry_vmem *vmem, u64 addr)
+/* The span that holds an address, or NULL. */
+struct span *__quarry_vmem_span_of(const struct quarry_vmem *vmem, u64 addr)
 {
 	struct span *span = __quarry_vmem_span_from(vmem, addr);
 
 	return span && span->start <= addr ? span : NULL;
 }
 
-/* Whether a span can be added: 0, -EEXIST or -ENOMEM. */
+/*
+ * Whether a span can be added: 0, -EEXIST, -ENOMEM, -EIO, or -EINVAL for one that makes
+ * the total 2^64, which no size can say.
+ */
 int __quarry_vmem_check_span(const struct quarry_vmem *vmem, u64 start, u64 size)
 {
 	struct span *span = __quarry_vmem_span_from(vmem, start);
@@ -59,6 +63,8 @@ int __quarry_vmem_check_span(const struct quarry_vmem *vmem, u64 start, u64 size
 		return -EIO;
 	if (span && span->start <= start + (size - 1))
 		return -EEXIST;
+	if (size > U64_MAX - vmem->total)
+		return -EINVAL;
 	return vmem->nr_free_tags < QUARRY_VMEM_TAGS_SPAN ? -ENOMEM : 0;
 }
 
@@ -77,7 +83,7 @@ static void link_span(struct quarry_vmem *vmem, struct span *span)
 /* The segment at an address next to a span, if the two can be neighbours. */
 static struct quarry_vmem_tag *mergeable_at(const struct quarry_vmem *vmem, u64 addr)
 {
-	struct span *span = span_of(vmem, addr);
+	struct span *span = __quarry_vmem_span_of(vmem, addr);
 
 	return span && !span->bordered ? __quarry_vmem_locate(vmem, addr) : NULL;
 }
@@ -157,7 +163,7 @@ static void drop_tag(struct quarry_vmem *vmem, struct quarry_vmem_tag *tag)
  */
 bool __quarry_vmem_drop_span(struct quarry_vmem *vmem, struct quarry_vmem_tag *tag)
 {
-	struct span *span = span_of(vmem, tag->start);
+	struct span *span = __quarry_vmem_span_of(vmem, tag->start);
 
 	if (!span || !span->bordered)
 		return false;
@@ -195,8 +201,8 @@ static int add_static(struct quarry_vmem *vmem, u64 addr, u64 size)
  * allocation. Those who wait are served.
  *
  * Context: any but NMI. O(log2(spans)), and the bound of a free.
- * Return: 0; -EINVAL if @size is 0, @addr or @size is no multiple of the quantum, or
- * the range wraps; -EEXIST if it overlaps a span; -ENOMEM if there are no tags; -EIO if
+ * Return: 0; -EINVAL if @size is 0, @addr or @size is no multiple of the quantum, the
+ * range wraps, or all spans together would be all 2^64 addresses; -EEXIST if it overlaps a span; -ENOMEM if there are no tags; -EIO if
  * out of service.
  */
 int quarry_vmem_add(struct quarry_vmem *vmem, u64 addr, u64 size)
@@ -215,6 +221,9 @@ int quarry_vmem_add(struct quarry_vmem *vmem, u64 addr, u64 size)
 		err = add_static(vmem, addr, size);
 	if (err == -EEXIST)
 		return __quarry_vmem_refuse(vmem, err, "add: overlaps a span", addr, _RET_IP_);
+	if (err == -EINVAL)
+		return __quarry_vmem_refuse(vmem, err, "add: all spans together overflow", addr,
+					    _RET_IP_);
 	return err;
 }
 EXPORT_SYMBOL_GPL(quarry_vmem_add);
@@ -246,7 +255,7 @@ static int remove_static(struct quarry_vmem *vmem, u64 addr, u64 size)
 	int err = -EINVAL;
 
 	raw_spin_lock_irqsave(&vmem->lock, irq);
-	span = span_of(vmem, addr);
+	span = __quarry_vmem_span_of(vmem, addr);
 	if (vmem->broken)
 		err = -EIO;
 	else if (span && span->start == addr && span->size == size && !span->imported)
@@ -363,14 +372,16 @@ EXPORT_SYMBOL_GPL(quarry_vmem_set_reclaim);
 
 static bool is_over_limit(const struct quarry_vmem *vmem, u64 size)
 {
-	return vmem->limit && (vmem->total >= vmem->limit || size > vmem->limit - vmem->total);
+	u64 limit = vmem->limit ?: U64_MAX;
+
+	return vmem->total >= limit || size > limit - vmem->total;
 }
 
 /*
- * What to ask for: a span of whole import quanta, at the start of which there is
- * room for what is wanted. A start with a certain alignment to the boundary doesn't
- * cross it, and only the first @size of the span must be inside the window. False if
- * no span can serve.
+ * What to ask for: a span of whole import quanta, aligned to the quantum at least, at
+ * the start of which there is room for what is wanted. A start with a certain alignment
+ * to the boundary doesn't cross it, and only the first @size of the span must be inside
+ * the window. False if no span can serve.
  */
 static bool ask_for(const struct quarry_vmem *vmem, const struct want *want,
 		    struct quarry_vmem_request *ask)
@@ -386,8 +397,6 @@ static bool ask_for(const struct quarry_vmem *vmem, const struct want *want,
 		.min = want->min,
 		.max = want->max > U64_MAX - more ? U64_MAX : want->max + more,
 	};
-	if (ask->align == quantum(vmem))
-		ask->align = 0;
 	return ask->size > more && !is_over_limit(vmem, ask->size) &&
 	       want->max - want->min >= want->size - 1;
 }

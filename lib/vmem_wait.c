@@ -121,7 +121,7 @@ static int sleep_once(struct quarry_vmem *vmem, struct waiter *waiter, unsigned 
 	return err;
 }
 
-/* Frees pass the quantum caches by now; what is in them already is to be had. */
+/* Frees flush the quantum caches from now on; what is in them already is to be had. */
 static void drain(struct quarry_vmem *vmem, unsigned long *irq)
 {
 	if (!vmem->qcache)
