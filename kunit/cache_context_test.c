@@ -4,7 +4,7 @@
  * they keep is taken from them in every way. Objects are handed on, so that many are
  * freed on another CPU than they were allocated on. A map says who has which object.
  */
-#include <linux/preempt.h>
+#include <linux/irqflags.h>
 
 #include "cache_helpers.h"
 #include "workers.h"
@@ -129,7 +129,7 @@ static void take_away(struct tenant *tenant, int nr)
 	struct quarry_cache *cache = tenant->crowd->caches[nr];
 	struct quarry_cache_stats stats;
 
-	switch (qtest_below(&tenant->rnd, in_task() ? 4 : 2)) {
+	switch (qtest_below(&tenant->rnd, irqs_disabled() ? 2 : 4)) {
 	case 0:
 		quarry_backend_reclaim(&tenant->crowd->backing->backend);
 		break;

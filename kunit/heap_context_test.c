@@ -321,7 +321,7 @@ static void threads_and_interrupts_never_share_a_block(struct kunit *test)
 {
 	struct qtest_heap *space = qtest_heap(test, CROWD_SIZE, HEAP_PAGE);
 
-	let_them_work(test, crowd_on(test, &space->heap), qtest_rounds(test, 400000));
+	let_them_work(test, crowd_on(test, &space->heap), qtest_rounds(test, 200000));
 	KUNIT_EXPECT_EQ(test, qtest_heap_stats(&space->heap).nr_misuses, 0ULL);
 	KUNIT_EXPECT_GT(test, qtest_heap_stats(&space->heap).nr_failures, 0ULL);
 	qtest_heap_all_free(test, &space->heap);
@@ -432,7 +432,7 @@ static void nobody_who_waits_is_forgotten(struct kunit *test)
 	struct qtest_heap *space = qtest_heap(test, 3 * SZ_1K, HEAP_PAGE);
 	struct worker *workers = kunit_kcalloc(test, NR, sizeof(*workers), GFP_KERNEL);
 	struct crowd *crowd = crowd_on(test, &space->heap);
-	unsigned long rounds = qtest_rounds(test, 20000);
+	unsigned long rounds = qtest_rounds(test, 8000);
 	struct rnd_state rnd;
 	int i;
 
@@ -453,9 +453,9 @@ static void nobody_who_waits_is_forgotten(struct kunit *test)
 }
 
 static struct kunit_case context_cases[] = {
-	KUNIT_CASE(threads_and_interrupts_never_share_a_block),
-	KUNIT_CASE(extents_come_and_go_under_many),
-	KUNIT_CASE(nobody_who_waits_is_forgotten),
+	KUNIT_CASE_SLOW(threads_and_interrupts_never_share_a_block),
+	KUNIT_CASE_SLOW(extents_come_and_go_under_many),
+	KUNIT_CASE_SLOW(nobody_who_waits_is_forgotten),
 	{}
 };
 

@@ -363,7 +363,7 @@ static struct kunit_case stale_cases[] = {
 	KUNIT_CASE(a_second_free_is_refused_whatever_was_written),
 	KUNIT_CASE(a_cleared_free_block_does_not_lead_to_itself),
 	KUNIT_CASE(contents_are_never_taken_for_marks),
-	KUNIT_CASE(writes_to_free_memory_harm_no_block_in_use),
+	KUNIT_CASE_SLOW(writes_to_free_memory_harm_no_block_in_use),
 	{}
 };
 

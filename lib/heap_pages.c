@@ -327,6 +327,10 @@ bool __quarry_heap_resize_run(struct quarry_heap *heap, struct quarry_heap_exten
 {
 	u32 old = extent->words[page];
 
+	if (unlikely(old - 1 >= extent->nr_pages - page)) {
+		__quarry_heap_condemn(heap, ref_of(heap, extent, page));
+		return false;
+	}
 	if (nr > old && (nr > MAX_PAGES ||
 			 !__quarry_heap_take_behind(heap, extent, page + old, nr - old)))
 		return false;

@@ -793,8 +793,8 @@ static noinline int free_cached(struct quarry_vmem *vmem, u64 addr, u64 rounded,
  * It merges with free neighbours, and serves the first of those who wait. An imported
  * span that is wholly free is released.
  *
- * Context: any but NMI. O(log2) as lib/vmem.c tells, and the time of a release. Needs
- * no memory.
+ * Context: any but NMI. O(levels of a trie), at most three of them, and the time of a
+ * release. Needs no memory.
  * Return: 0; -EINVAL if @addr is not managed, not the start of a segment, the size is
  * another or it came from quarry_vmem_xalloc() or quarry_vmem_alloc_at(); -ENOENT if it
  * is free; -EIO if out of service. In each of these cases nothing changes.

@@ -198,7 +198,7 @@ static void repair_masks(struct quarry_vmem *vmem, unsigned int depth, unsigned 
  * the same bits above the node's bit.
  */
 static noinline void replace_node(struct quarry_vmem *vmem, struct quarry_vmem_tag **link,
-			 struct quarry_vmem_tag *tag, unsigned int depth)
+				  struct quarry_vmem_tag *tag, unsigned int depth)
 {
 	struct quarry_vmem_tag **leaf = &tag->child[0];
 	struct quarry_vmem_tag *node = *leaf;

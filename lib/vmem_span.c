@@ -202,8 +202,8 @@ static int add_static(struct quarry_vmem *vmem, u64 addr, u64 size)
  *
  * Context: any but NMI. O(log2(spans)), and the bound of a free.
  * Return: 0; -EINVAL if @size is 0, @addr or @size is no multiple of the quantum, the
- * range wraps, or all spans together would be all 2^64 addresses; -EEXIST if it overlaps a span; -ENOMEM if there are no tags; -EIO if
- * out of service.
+ * range wraps, or all spans together would be all 2^64 addresses; -EEXIST if it
+ * overlaps a span; -ENOMEM if there are no tags; -EIO if out of service.
  */
 int quarry_vmem_add(struct quarry_vmem *vmem, u64 addr, u64 size)
 {
