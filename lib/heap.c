@@ -89,17 +89,19 @@
 noinline __cold int __quarry_heap_refuse(struct quarry_heap *heap, int err, const char *what,
 					 u64 value, unsigned long caller)
 {
-	const struct quarry_heap_extent *extent = heap->last;
+	const struct quarry_heap_extent *extent = __quarry_heap_extent_unlocked(heap, value);
 	struct quarry_misuse misuse = {
 		.kind = "heap",
 		.name = heap->name,
 		.what = what,
-		.base = extent->base,
-		.size = extent->size,
 		.value = value,
 		.caller = caller,
 	};
 
+	if (extent) {
+		misuse.base = extent->base;
+		misuse.size = extent->size;
+	}
 	atomic_long_inc(&heap->nr_refused);
 	quarry_report_misuse(&misuse);
 	return err;

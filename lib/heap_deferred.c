@@ -95,8 +95,8 @@ EXPORT_SYMBOL_GPL(quarry_heap_reap);
  * The extent that holds an address, without the lock: that of a block in use stays
  * what it is. Extents keep their places in the array.
  */
-static const struct quarry_heap_extent *extent_unlocked(const struct quarry_heap *heap,
-							unsigned long addr)
+const struct quarry_heap_extent *__quarry_heap_extent_unlocked(const struct quarry_heap *heap,
+							       unsigned long addr)
 {
 	unsigned int i;
 
@@ -151,7 +151,7 @@ int quarry_heap_free_deferred(struct quarry_heap *heap, const void *block)
 
 	if (!block)
 		return 0;
-	extent = extent_unlocked(heap, addr);
+	extent = __quarry_heap_extent_unlocked(heap, addr);
 	if (READ_ONCE(heap->broken) || !find_addr(heap, extent, addr, &spot)) {
 		verdict = __quarry_heap_why_not(heap, extent, addr);
 		return refuse_deferred(heap, verdict, addr, _RET_IP_);

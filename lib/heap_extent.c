@@ -153,7 +153,7 @@ void __quarry_heap_publish(struct quarry_heap *heap, struct quarry_heap_extent *
 	heap->bases[i] = extent->base;
 	heap->by_age[nr] = extent - heap->extents;
 
-	/* Pairs with extent_unlocked(). */
+	/* Pairs with __quarry_heap_extent_unlocked(). */
 	smp_store_release(&extent->size, (unsigned long)extent->nr_pages << heap->page_shift);
 	add_total(heap, extent->size);
 	heap->memory += extent->memory_size;

@@ -545,6 +545,8 @@ bool __quarry_heap_piece(const struct quarry_heap *heap, const struct quarry_hea
 
 /* ---- heap_deferred.c ---- */
 
+const struct quarry_heap_extent *__quarry_heap_extent_unlocked(const struct quarry_heap *heap,
+							       unsigned long addr);
 bool __quarry_heap_reap_one(struct quarry_heap *heap);
 unsigned long __quarry_heap_reap(struct quarry_heap *heap);
 

@@ -102,7 +102,7 @@ static bool has_aligned(struct quarry_heap *heap, const struct heap_run *run, un
 }
 
 /* How many lists of runs that may be long enough or not an aligned request tries. */
-#define MAX_TRIES	4
+#define MAX_TRIES	2
 
 /*
  * A free run that holds @nr pages at an aligned address. One that is longer by

@@ -268,7 +268,7 @@ static __always_inline unsigned int find_bin(const struct quarry_heap *heap, uns
 	if (likely(nr < EXACT_BINS)) {
 		if (heap->bins[nr].next)
 			return nr;
-		bin = next_bin(heap, bin_from(nr + MIN_LONG_PAGES));
+		bin = next_bin(heap, min_t(unsigned long, nr + MIN_LONG_PAGES, EXACT_BINS));
 		return likely(bin < QUARRY_HEAP_NR_BINS) ? bin : next_bin(heap, nr + 1);
 	}
 	if (unlikely(nr > MAX_PAGES))

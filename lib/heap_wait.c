@@ -106,13 +106,39 @@ static unsigned int serve_some(struct quarry_heap *heap, struct waiter **served)
 	return nr;
 }
 
-/* Memory has become free: offer it to all who wait. */
+/* Send away all who wait. */
+static void send_away(struct quarry_heap *heap, int err)
+{
+	struct waiter *waiter;
+	struct rb_node *first;
+	unsigned long irq;
+
+	do {
+		raw_spin_lock_irqsave(&heap->lock, irq);
+		first = rb_first(&heap->waiters);
+		if (first) {
+			waiter = rb_entry(first, struct waiter, node);
+			waiter->err = err;
+			remove_waiter(heap, waiter);
+		}
+		raw_spin_unlock_irqrestore(&heap->lock, irq);
+		if (first)
+			complete(&waiter->done);
+	} while (first);
+}
+
+/* Memory has become free: offer it to all who wait. Or there will be none any more. */
 void __quarry_heap_serve(struct quarry_heap *heap)
 {
 	struct waiter *served[SERVE_BATCH];
 	unsigned long irq;
 	unsigned int nr;
 	bool more;
+
+	if (READ_ONCE(heap->broken)) {
+		send_away(heap, -EIO);
+		return;
+	}
 
 	raw_spin_lock_irqsave(&heap->lock, irq);
 	heap->serving = rb_first(&heap->waiters);
@@ -130,23 +156,7 @@ void __quarry_heap_serve(struct quarry_heap *heap)
 /* Send away all who wait, and see them off. The heap is closing, so none comes. */
 void __quarry_heap_dismiss(struct quarry_heap *heap)
 {
-	struct waiter *waiter;
-	struct rb_node *first;
-	unsigned long irq;
-
-	do {
-		raw_spin_lock_irqsave(&heap->lock, irq);
-		first = rb_first(&heap->waiters);
-		if (first) {
-			waiter = rb_entry(first, struct waiter, node);
-			waiter->err = -EIDRM;
-			remove_waiter(heap, waiter);
-		}
-		raw_spin_unlock_irqrestore(&heap->lock, irq);
-		if (first)
-			complete(&waiter->done);
-	} while (first);
-
+	send_away(heap, -EIDRM);
 	while (atomic_read_acquire(&heap->nr_sleepers))
 		schedule_timeout_uninterruptible(1);
 }
