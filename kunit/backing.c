@@ -18,16 +18,8 @@ void *qtest_aligned_memory(struct kunit *test, size_t size, size_t align)
 /* Only for tests in which nobody else may hold that lock for a good reason. */
 static void expect_unlocked(struct qtest_backing *backing)
 {
-	unsigned long flags;
-
-	if (!backing->watched)
-		return;
-	local_irq_save(flags);
-	if (raw_spin_trylock(&backing->watched->lock))
-		raw_spin_unlock(&backing->watched->lock);
-	else
+	if (backing->watched && raw_spin_is_locked(&backing->watched->lock))
 		atomic_long_inc(&backing->nr_faults);
-	local_irq_restore(flags);
 }
 
 static void *watched_take(struct quarry_backend *backend, size_t size)

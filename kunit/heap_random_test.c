@@ -95,7 +95,8 @@ static void change_hands(struct trial *trial, const u8 *block, size_t size, u16 
 	KUNIT_ASSERT_NOT_NULL(trial->test, ground);
 	at = (block - ground->memory) / GRAIN;
 	end = (block - ground->memory + size) / GRAIN;
-	KUNIT_ASSERT_LE(trial->test, block + size, ground->memory + ground->size);
+	KUNIT_ASSERT_LE(trial->test, (unsigned long)block + size,
+			(unsigned long)ground->memory + ground->size);
 	for (; at < end; at++) {
 		if (ground->owner[at] != from)
 			KUNIT_ASSERT_EQ_MSG(trial->test, ground->owner[at], from,

@@ -328,15 +328,10 @@ struct returns {
 static void take_back(void *ctx, void *buffer, size_t size)
 {
 	struct returns *returns = ctx;
-	unsigned long flags;
 	int i;
 
-	local_irq_save(flags);
-	if (raw_spin_trylock(&returns->slab->lock))
-		raw_spin_unlock(&returns->slab->lock);
-	else
+	if (raw_spin_is_locked(&returns->slab->lock))
 		returns->nr_faults++;
-	local_irq_restore(flags);
 	for (i = 0; i < NR_BUFFERS; i++)
 		if (returns->buffers[i] == buffer && returns->sizes[i] == size)
 			break;

@@ -43,15 +43,7 @@ struct refiller {
 
 static bool lock_is_free(struct quarry_slab *slab)
 {
-	unsigned long flags;
-	bool free;
-
-	local_irq_save(flags);
-	free = raw_spin_trylock(&slab->lock);
-	if (free)
-		raw_spin_unlock(&slab->lock);
-	local_irq_restore(flags);
-	return free;
+	return !raw_spin_is_locked(&slab->lock);
 }
 
 static int bring(struct quarry_slab *slab, void *ctx)

@@ -223,6 +223,7 @@ static noinline void *look_again(struct quarry_heap *heap, size_t size, size_t a
 /* The first look found nothing. Drops the lock. */
 static noinline __cold void *no_room(struct quarry_heap *heap, size_t size, size_t align,
 				     unsigned long irq)
+	__releases(&heap->lock)
 {
 	void *block = NULL;
 
@@ -237,6 +238,7 @@ static noinline __cold void *no_room(struct quarry_heap *heap, size_t size, size
 /* There are queued blocks: free one first. Drops the lock. */
 static noinline __cold void *alloc_slow(struct quarry_heap *heap, size_t size, size_t align,
 					unsigned long irq)
+	__releases(&heap->lock)
 {
 	void *block;
 
@@ -443,6 +445,7 @@ static enum heap_verdict find(struct quarry_heap *heap, unsigned long addr,
 /* What quarry_heap_free() does when it isn't simple. Drops the lock. */
 static noinline __cold int free_slow(struct quarry_heap *heap, unsigned long addr,
 				     unsigned long irq, unsigned long caller)
+	__releases(&heap->lock)
 {
 	struct quarry_heap_extent *extent;
 	struct heap_spot spot = {};

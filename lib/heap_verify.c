@@ -156,7 +156,7 @@ static int verify_extent(struct quarry_heap *heap, const struct quarry_heap_exte
 	return 0;
 }
 
-static int verify_extents(struct quarry_heap *heap, struct census *census,
+static noinline int verify_extents(struct quarry_heap *heap, struct census *census,
 			  struct quarry_fault *fault)
 {
 	unsigned long end = 0;
@@ -266,7 +266,7 @@ static int verify_bin(struct quarry_heap *heap, unsigned int bin, unsigned long 
 	return 0;
 }
 
-static int verify_lists(struct quarry_heap *heap, const struct census *census,
+static noinline int verify_lists(struct quarry_heap *heap, const struct census *census,
 			struct quarry_fault *fault)
 {
 	unsigned long nr_runs = 0;

@@ -147,10 +147,10 @@ static inline bool seems_empty(const struct quarry_magazines_list *list)
 /* Lock the depot, with interrupts off; returns whether another CPU had it. */
 static inline bool lock_depot(struct quarry_magazines *magazines)
 {
-	if (likely(raw_spin_trylock(&magazines->lock)))
-		return false;
+	bool waited = raw_spin_is_locked(&magazines->lock);
+
 	raw_spin_lock(&magazines->lock);
-	return true;
+	return waited;
 }
 
 /* Put a magazine where it belongs by what is in it. */
