@@ -107,7 +107,7 @@ static void verify_names_a_wrong_owner(struct kunit *test)
 
 	config.slab_size = PAGES(4);
 	slab = qtest_slab(test, &config);
-	page = PTR_ALIGN_DOWN(qtest_slab_object(test, slab), PAGES(4)) + PAGES(2);
+	page = PTR_ALIGN_DOWN(qtest_slab_object(test, slab), (unsigned long)PAGES(4)) + PAGES(2);
 	quarry_backend_set_owner(&backing->backend, page, PAGE, 0);
 	expect_fault(test, slab, "owner of a slab's page", offset_of(slab, page),
 		     (unsigned long)(page - PAGES(2)) + QUARRY_OWNER_SLAB, 0);
