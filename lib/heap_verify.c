@@ -156,8 +156,9 @@ static int verify_extent(struct quarry_heap *heap, const struct quarry_heap_exte
 	return 0;
 }
 
+/* The census fills most of a small stack frame, so that what looks at it has its own. */
 static noinline int verify_extents(struct quarry_heap *heap, struct census *census,
-			  struct quarry_fault *fault)
+				   struct quarry_fault *fault)
 {
 	unsigned long end = 0;
 	unsigned int i;
@@ -267,7 +268,7 @@ static int verify_bin(struct quarry_heap *heap, unsigned int bin, unsigned long 
 }
 
 static noinline int verify_lists(struct quarry_heap *heap, const struct census *census,
-			struct quarry_fault *fault)
+				 struct quarry_fault *fault)
 {
 	unsigned long nr_runs = 0;
 	unsigned int i;
@@ -282,8 +283,8 @@ static noinline int verify_lists(struct quarry_heap *heap, const struct census *
 	return err;
 }
 
-static int verify_totals(const struct quarry_heap *heap, const struct census *census,
-			 struct quarry_fault *fault)
+static noinline int verify_totals(const struct quarry_heap *heap, const struct census *census,
+				  struct quarry_fault *fault)
 {
 	u64 nr_used = __quarry_heap_nr_used(heap);
 
