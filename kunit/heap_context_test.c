@@ -14,7 +14,8 @@
 
 #define NR_SLOTS	16
 #define NR_COUNTERS	8
-#define CROWD_SIZE	((size_t)SZ_128K)	/* so little that some find no room */
+#define CROWD_SIZE	((size_t)SZ_32K)	/* so little that many find no room */
+#define TOO_MUCH	((size_t)SZ_1M)		/* more than any heap here can ever have */
 
 /**
  * struct crowd - all who use one heap
@@ -23,6 +24,7 @@
  * @nr_faults: what was seen that must not be
  * @nr_interrupts: times that it was used from an interrupt
  * @nr_waits: times that a thread waited and was served
+ * @nr_too_much: times that too much was asked for
  */
 struct crowd {
 	struct quarry_heap *heap;
@@ -30,6 +32,7 @@ struct crowd {
 	atomic_t nr_faults;
 	atomic_t nr_interrupts;
 	atomic_t nr_waits;
+	atomic_t nr_too_much;
 };
 
 /**
@@ -192,6 +195,13 @@ static void step_and_wait(struct tenant *tenant)
 	}
 }
 
+/* Whatever the others do, this one fails. */
+static void ask_too_much(struct tenant *tenant)
+{
+	expect(tenant->crowd, !quarry_heap_alloc(tenant->crowd->heap, TOO_MUCH));
+	atomic_inc(&tenant->crowd->nr_too_much);
+}
+
 static void leave_all(struct tenant *tenant)
 {
 	int i;
@@ -208,6 +218,7 @@ static void interrupted(struct irq_work *raise)
 	expect(worker->interrupt.crowd, in_hardirq());
 	for (i = 0; i < 10; i++)
 		step(&worker->interrupt);
+	ask_too_much(&worker->interrupt);
 	atomic_inc(&worker->interrupt.crowd->nr_interrupts);
 }
 
@@ -236,6 +247,8 @@ static int work(void *arg)
 			irq_work_queue(&worker->raise);
 		if (i % 512 == 0)
 			step_and_wait(&worker->thread);
+		if (i % 128 == 0)
+			ask_too_much(&worker->thread);
 		if (i % 1024 == 0)
 			inspect(worker->thread.crowd);
 		cond_resched();
@@ -302,10 +315,14 @@ static void let_them_work(struct kunit *test, struct crowd *crowd, unsigned long
 		finish(test, &workers[i]);
 	for (i = 0; i < NR_COUNTERS; i++)
 		leave(&workers[0].thread, crowd->counter[i]);
-	kunit_info(test, "%d threads, %d interrupts, %d waits", nr,
-		   atomic_read(&crowd->nr_interrupts), atomic_read(&crowd->nr_waits));
+	kunit_info(test, "%d threads, %d interrupts, %d waits, %llu failures", nr,
+		   atomic_read(&crowd->nr_interrupts), atomic_read(&crowd->nr_waits),
+		   qtest_heap_stats(crowd->heap).nr_failures);
 	KUNIT_EXPECT_EQ(test, atomic_read(&crowd->nr_faults), 0);
 	KUNIT_EXPECT_GT(test, atomic_read(&crowd->nr_interrupts), 0);
+	KUNIT_EXPECT_GE(test, qtest_heap_stats(crowd->heap).nr_failures,
+			(u64)atomic_read(&crowd->nr_too_much));
+	KUNIT_EXPECT_EQ(test, qtest_heap_stats(crowd->heap).nr_misuses, 0ULL);
 }
 
 static struct crowd *crowd_on(struct kunit *test, struct quarry_heap *heap)
@@ -322,8 +339,6 @@ static void threads_and_interrupts_never_share_a_block(struct kunit *test)
 	struct qtest_heap *space = qtest_heap(test, CROWD_SIZE, HEAP_PAGE);
 
 	let_them_work(test, crowd_on(test, &space->heap), qtest_rounds(test, 200000));
-	KUNIT_EXPECT_EQ(test, qtest_heap_stats(&space->heap).nr_misuses, 0ULL);
-	KUNIT_EXPECT_GT(test, qtest_heap_stats(&space->heap).nr_failures, 0ULL);
 	qtest_heap_all_free(test, &space->heap);
 	qtest_fences(test, space->memory, CROWD_SIZE);
 	EXPECT_OK(test, quarry_heap_fini(&space->heap, NULL));
@@ -366,25 +381,34 @@ static void give(void *ctx, void *memory, size_t size)
 		atomic_inc(&ranges->nr_faults);
 }
 
+/*
+ * One extent is taken as a whole all the while, so that whoever comes first makes the
+ * heap grow; when that is given up at the end, all are empty, and all but one go.
+ */
 static void extents_come_and_go_under_many(struct kunit *test)
 {
 	struct ranges *ranges = kunit_kzalloc(test, sizeof(*ranges), GFP_KERNEL);
-	struct qtest_heap *space = qtest_heap(test, RANGE, HEAP_PAGE);
+	struct quarry_heap *heap = qtest_memory(test, sizeof(*heap));
 	struct quarry_heap_grower grower = { grow, give, ranges, .keep = 1 };
 	struct quarry_heap_stats stats;
+	void *held;
 	int i;
 
 	KUNIT_ASSERT_NOT_NULL(test, ranges);
 	for (i = 0; i < NR_RANGES; i++)
 		ranges->memory[i] = qtest_fenced_memory(test, RANGE, SZ_4K, 0);
-	ASSERT_OK(test, quarry_heap_set_grow(&space->heap, &grower));
-	let_them_work(test, crowd_on(test, &space->heap), qtest_rounds(test, 200000));
-	stats = qtest_heap_stats(&space->heap);
+	ASSERT_OK(test, quarry_heap_init(heap, test->name, NULL, 0, HEAP_PAGE));
+	ASSERT_OK(test, quarry_heap_set_grow(heap, &grower));
+	EXPECT_OK(test, quarry_heap_free(heap, qtest_heap_block(test, heap, 1)));
+	held = qtest_heap_block(test, heap, qtest_heap_stats(heap).total);
+	let_them_work(test, crowd_on(test, heap), qtest_rounds(test, 200000));
+	EXPECT_OK(test, quarry_heap_free(heap, held));
+	stats = qtest_heap_stats(heap);
 	kunit_info(test, "%llu extents came, %llu went", stats.nr_grows, stats.nr_gives);
-	KUNIT_EXPECT_EQ(test, stats.nr_misuses, 0ULL);
-	KUNIT_EXPECT_GT(test, stats.nr_gives, 0ULL);
-	qtest_heap_all_free(test, &space->heap);
-	EXPECT_OK(test, quarry_heap_fini(&space->heap, NULL));
+	KUNIT_EXPECT_GT(test, stats.nr_grows, 1ULL);
+	KUNIT_EXPECT_EQ(test, stats.nr_gives, stats.nr_grows - 1);
+	qtest_heap_all_free(test, heap);
+	EXPECT_OK(test, quarry_heap_fini(heap, NULL));
 	KUNIT_EXPECT_EQ(test, ranges->out, 0UL);
 	KUNIT_EXPECT_EQ(test, atomic_read(&ranges->nr_faults), 0);
 	for (i = 0; i < NR_RANGES; i++)
