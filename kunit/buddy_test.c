@@ -574,6 +574,33 @@ static void lookup_of_free_memory_is_an_error(struct kunit *test)
 	EXPECT_BLOCK(test, &block, 1, 2);
 }
 
+/* It says what free would, which is asked next, and changes nothing. */
+static void check_says_what_free_would(struct kunit *test)
+{
+	struct qtest_space *space = test->priv;
+	struct quarry_buddy_block block = {};
+	u64 addr;
+	int err;
+
+	ASSERT_OK(test, quarry_buddy_reserve(&space->buddy, AT(1), 7 * PAGE));
+	ASSERT_OK(test, quarry_buddy_reserve(&space->buddy, AT(20), PAGE));
+	ASSERT_OK(test, quarry_buddy_free(&space->buddy, AT(20)));
+	EXPECT_ERR(test, quarry_buddy_check(&space->buddy, AT(1), NULL), -EINVAL);
+	for (addr = AT(0) - 1; addr < AT(NR_PAGES) + PAGE; addr += PAGE / 2 + 1) {
+		err = quarry_buddy_check(&space->buddy, addr, &block);
+		KUNIT_EXPECT_LT(test, err, 0);
+		EXPECT_ERR(test, quarry_buddy_free(&space->buddy, addr), err);
+	}
+	EXPECT_ERR(test, quarry_buddy_check(&space->buddy, 0, &block), -EINVAL);
+	EXPECT_ERR(test, quarry_buddy_check(&space->buddy, AT(2), &block), -EINVAL);
+	EXPECT_ERR(test, quarry_buddy_check(&space->buddy, AT(20), &block), -ENOENT);
+	EXPECT_ERR(test, quarry_buddy_check(&space->buddy, AT(21), &block), -EINVAL);
+	qtest_remember(space);
+	EXPECT_OK(test, quarry_buddy_check(&space->buddy, AT(1), &block));
+	EXPECT_BLOCK(test, &block, AT(1), 7 * PAGE);
+	qtest_unchanged(test, space, 0);
+}
+
 static void lookup_and_next_of_foreign_addresses_are_errors(struct kunit *test)
 {
 	static const u64 foreign[] = { 0, PAGE, BASE - 1, AT(NR_PAGES), 1ULL << 63, U64_MAX };
@@ -781,6 +808,7 @@ static struct kunit_case buddy_cases[] = {
 	KUNIT_CASE(reserve_refuses_what_cannot_be),
 	KUNIT_CASE(lookup_finds_the_block_from_any_address_inside),
 	KUNIT_CASE(lookup_of_free_memory_is_an_error),
+	KUNIT_CASE(check_says_what_free_would),
 	KUNIT_CASE(lookup_and_next_of_foreign_addresses_are_errors),
 	KUNIT_CASE(a_walk_meets_every_block_once),
 	KUNIT_CASE(a_walk_ends_at_the_top_of_all_addresses),

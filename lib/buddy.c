@@ -122,19 +122,20 @@ enum reason {
 	FREE_ALREADY,
 };
 
+static const struct {
+	int err;
+	const char *what;
+} answers[] = {
+	[OUT_OF_SERVICE] = { -EIO, "out of service" },
+	[NOT_MANAGED] = { -EINVAL, "not an address that is managed" },
+	[NOT_A_START] = { -EINVAL, "not the start of a block" },
+	[NEVER_GIVEN] = { -EINVAL, "never given out" },
+	[FREE_ALREADY] = { -ENOENT, "free already" },
+};
+
 static noinline __cold int refuse_addr(struct quarry_buddy *buddy, enum reason reason, u64 addr,
 				       unsigned long caller)
 {
-	static const struct {
-		int err;
-		const char *what;
-	} answers[] = {
-		[NOT_MANAGED] = { -EINVAL, "not an address that is managed" },
-		[NOT_A_START] = { -EINVAL, "not the start of a block" },
-		[NEVER_GIVEN] = { -EINVAL, "never given out" },
-		[FREE_ALREADY] = { -ENOENT, "free already" },
-	};
-
 	if (reason == OUT_OF_SERVICE)
 		return -EIO;
 	return refuse(buddy, answers[reason].err, answers[reason].what, addr, caller);
@@ -1122,6 +1123,42 @@ int quarry_buddy_realloc(struct quarry_buddy *buddy, u64 addr, u64 size, unsigne
 EXPORT_SYMBOL_GPL(quarry_buddy_realloc);
 
 /* ---- Questions ---- */
+
+/**
+ * quarry_buddy_check() - the block in use that starts at an address
+ * @buddy: the buddy
+ * @addr: any address
+ * @block: filled in with its start and size
+ *
+ * Asks what quarry_buddy_free() would say, and doesn't count or log what can't be.
+ *
+ * Context: any but NMI. O(log2(pages)).
+ * Return: 0; the errno with which quarry_buddy_free() would refuse @addr, also for
+ * NULL; -EINVAL if @block is NULL.
+ */
+int quarry_buddy_check(struct quarry_buddy *buddy, u64 addr, struct quarry_buddy_block *block)
+{
+	unsigned long page = page_at(buddy, addr);
+	enum reason reason = OUT_OF_SERVICE;
+	struct page_range range = {};
+	unsigned long irq;
+	bool found;
+
+	if (!block)
+		return -EINVAL;
+
+	raw_spin_lock_irqsave(&buddy->lock, irq);
+	found = is_block_start(buddy, addr, page) && block_around(buddy, page, &range);
+	if (!found)
+		reason = why_no_block_start(buddy, addr);
+	raw_spin_unlock_irqrestore(&buddy->lock, irq);
+
+	if (!found)
+		return answers[reason].err;
+	describe(buddy, block, range.start, range.end - range.start, false);
+	return 0;
+}
+EXPORT_SYMBOL_GPL(quarry_buddy_check);
 
 /**
  * quarry_buddy_lookup() - the block in use that holds an address

@@ -180,6 +180,7 @@ int quarry_buddy_free(struct quarry_buddy *buddy, u64 addr);
 int quarry_buddy_realloc(struct quarry_buddy *buddy, u64 addr, u64 size, unsigned int flags,
 			 struct quarry_buddy_block *block);
 
+int quarry_buddy_check(struct quarry_buddy *buddy, u64 addr, struct quarry_buddy_block *block);
 int quarry_buddy_lookup(struct quarry_buddy *buddy, u64 addr, struct quarry_buddy_block *block);
 int quarry_buddy_next(struct quarry_buddy *buddy, u64 addr, struct quarry_buddy_block *block);
 void quarry_buddy_stats(struct quarry_buddy *buddy, struct quarry_buddy_stats *stats);
