@@ -457,15 +457,21 @@ EXPORT_SYMBOL_GPL(quarry_heap_set_grow);
 static void *grow_from_backend(void *ctx, size_t need, size_t *size)
 {
 	struct quarry_heap *heap = ctx;
+	void *memory;
 
 	*size = max(heap->grow_size, ALIGN(need, PAGE_SIZE));
-	return quarry_backend_take(heap->backend, *size);
+	memory = quarry_backend_take(heap->backend, *size);
+	if (memory)
+		quarry_backend_set_owner(heap->backend, memory, *size,
+					 (unsigned long)heap | QUARRY_OWNER_OTHER);
+	return memory;
 }
 
 static void give_to_backend(void *ctx, void *memory, size_t size)
 {
 	struct quarry_heap *heap = ctx;
 
+	quarry_backend_set_owner(heap->backend, memory, size, 0);
 	/* A range that is refused was damaged by someone, and the backend has said so. */
 	(void)quarry_backend_give(heap->backend, memory, size);
 }
