@@ -36,48 +36,27 @@
 #include <linux/log2.h>
 #include <linux/string.h>
 
-#include "cache_internal.h"
-#include "zone.h"
+#include "zone_internal.h"
 
-/* Classes up to this are multiples of the least. */
-#define LINEAR_MOST	64
-#define NR_LINEAR	(LINEAR_MOST / QUARRY_ZONE_MIN_SIZE)
-#define LINEAR_SHIFT	6
-#define QUARTERS_SHIFT	2
-#define QUARTERS	BIT(QUARTERS_SHIFT)
 /* From this size on, the head of a slab lies elsewhere. */
 #define HEADER_OUTSIDE	512
 
-static_assert(BIT(LINEAR_SHIFT) == LINEAR_MOST);
-static_assert(LINEAR_MOST << ((QUARRY_ZONE_NR_CLASSES - NR_LINEAR) / QUARTERS) ==
+static_assert(BIT(ZONE_LINEAR_SHIFT) == ZONE_LINEAR_MOST);
+static_assert(ZONE_LINEAR_MOST << ((QUARRY_ZONE_NR_CLASSES - ZONE_NR_LINEAR) / ZONE_QUARTERS) ==
 	      QUARRY_ZONE_MAX_SIZE);
 
 /* ---- Classes ---- */
-
-/* The class that serves a size from 1 to QUARRY_ZONE_MAX_SIZE. */
-static __always_inline unsigned int class_of(size_t size)
-{
-	unsigned long last = size - 1;
-	unsigned int top;
-
-	if (size <= LINEAR_MOST)
-		return last / QUARRY_ZONE_MIN_SIZE;
-	/* The quarter's bits are the two below the top one, which counts itself as 4. */
-	top = __fls(last);
-	return NR_LINEAR + QUARTERS * (top - LINEAR_SHIFT - 1) +
-	       (last >> (top - QUARTERS_SHIFT));
-}
 
 /* The size of a class. */
 static size_t size_of(unsigned int class)
 {
 	unsigned int quarter, shift;
 
-	if (class < NR_LINEAR)
+	if (class < ZONE_NR_LINEAR)
 		return (class + 1) * QUARRY_ZONE_MIN_SIZE;
-	quarter = (class - NR_LINEAR) % QUARTERS;
-	shift = (class - NR_LINEAR) / QUARTERS + LINEAR_SHIFT - QUARTERS_SHIFT;
-	return (QUARTERS + quarter + 1) << shift;
+	quarter = (class - ZONE_NR_LINEAR) % ZONE_QUARTERS;
+	shift = (class - ZONE_NR_LINEAR) / ZONE_QUARTERS + ZONE_LINEAR_SHIFT - ZONE_QUARTERS_SHIFT;
+	return (ZONE_QUARTERS + quarter + 1) << shift;
 }
 
 /* What the objects of a class are aligned to. */
@@ -97,7 +76,7 @@ static size_t align_of(unsigned int class)
  */
 size_t quarry_zone_class_size(size_t size)
 {
-	return size - 1 < QUARRY_ZONE_MAX_SIZE ? size_of(class_of(size)) : 0;
+	return size - 1 < QUARRY_ZONE_MAX_SIZE ? size_of(zone_class_of(size)) : 0;
 }
 EXPORT_SYMBOL_GPL(quarry_zone_class_size);
 
@@ -134,6 +113,19 @@ static noinline __cold void *refuse_size(struct quarry_zone *zone, size_t size, 
 
 /* ---- Alloc and free ---- */
 
+/* An object of the class that serves a size, fetched if none is at hand. */
+static void *alloc_class(struct quarry_zone *zone, size_t size, unsigned int flags,
+			 unsigned long caller)
+{
+	unsigned int class = zone_class_of(size);
+
+	if (unlikely(class >= zone->nr_classes)) {
+		atomic64_inc(&zone->nr_failures);
+		return NULL;
+	}
+	return __quarry_cache_alloc(&zone->caches[class], flags, caller);
+}
+
 /**
  * quarry_zone_alloc() - allocate memory
  * @zone: the zone
@@ -149,8 +141,6 @@ static noinline __cold void *refuse_size(struct quarry_zone *zone, size_t size, 
 void *quarry_zone_alloc(struct quarry_zone *zone, size_t size, size_t align,
 			unsigned int flags)
 {
-	struct quarry_cache *cache;
-	unsigned int class;
 	void *object;
 
 	if (unlikely(size - 1 >= QUARRY_ZONE_MAX_SIZE))
@@ -161,33 +151,44 @@ void *quarry_zone_alloc(struct quarry_zone *zone, size_t size, size_t align,
 		size = ALIGN(size, align);
 	}
 
-	class = class_of(size);
-	if (unlikely(class >= zone->nr_classes)) {
-		atomic64_inc(&zone->nr_failures);
-		return NULL;
-	}
-	cache = &zone->caches[class];
-	if (likely(!(flags | cache->special))) {
-		object = cache_give_out(cache);
+	if (likely(!flags)) {
+		object = zone_give_out(zone, size);
 		if (likely(object))
 			return object;
 	}
-	return __quarry_cache_alloc(cache, flags, _RET_IP_);
+	return alloc_class(zone, size, flags, _RET_IP_);
 }
 EXPORT_SYMBOL_GPL(quarry_zone_alloc);
 
-/* The cache of ours that has the page of an address; NULL if none has. */
-static __always_inline struct quarry_cache *cache_at(struct quarry_zone *zone, const void *addr)
+/*
+ * An object of any class above that of a size, whose alignment is also that of the size,
+ * out of what the slabs have: for when no more memory can be had.
+ */
+noinline __cold void *__quarry_zone_alloc_larger(struct quarry_zone *zone, size_t size,
+						 size_t align)
 {
-	struct quarry_slab_head *head = __quarry_slab_head_at(zone->backend, addr);
-	struct quarry_cache *cache;
+	unsigned int class = zone_class_of(size);
+	void *object = NULL;
 
-	if (unlikely(!head))
-		return NULL;
-	cache = container_of(__quarry_slab_of_head(head), struct quarry_cache, slab);
-	if (unlikely((unsigned long)cache - (unsigned long)zone->caches >= sizeof(zone->caches)))
-		return NULL;
-	return cache;
+	while (!object && ++class < zone->nr_classes) {
+		struct quarry_cache *cache = &zone->caches[class];
+
+		if (IS_ALIGNED(size_of(class), align) && quarry_slab_nr_free(&cache->slab))
+			object = quarry_cache_alloc(cache, 0);
+	}
+	return object;
+}
+
+/* quarry_zone_free() of what isn't a plain object in use. */
+noinline int __quarry_zone_free(struct quarry_zone *zone, void *object, unsigned long caller)
+{
+	struct quarry_cache *cache = zone_cache_at(zone, object);
+
+	if (likely(cache))
+		return __quarry_cache_free(cache, object, caller);
+	if (!object)
+		return 0;
+	return refuse(zone, -EINVAL, "not in a slab of this zone", (unsigned long)object, caller);
 }
 
 /**
@@ -201,18 +202,9 @@ static __always_inline struct quarry_cache *cache_at(struct quarry_zone *zone, c
  */
 int quarry_zone_free(struct quarry_zone *zone, void *object)
 {
-	struct quarry_cache *cache = cache_at(zone, object);
-
-	if (unlikely(!cache)) {
-		if (!object)
-			return 0;
-		return refuse(zone, -EINVAL, "not in a slab of this zone",
-			      (unsigned long)object, _RET_IP_);
-	}
-	if (likely(!cache->special && (cache_take_back_last(cache, object) ||
-				       cache_take_back(cache, object))))
+	if (likely(zone_take_back(zone, object)))
 		return 0;
-	return __quarry_cache_free(cache, object, _RET_IP_);
+	return __quarry_zone_free(zone, object, _RET_IP_);
 }
 EXPORT_SYMBOL_GPL(quarry_zone_free);
 
@@ -226,7 +218,7 @@ EXPORT_SYMBOL_GPL(quarry_zone_free);
  */
 size_t quarry_zone_usable_size(struct quarry_zone *zone, const void *object)
 {
-	struct quarry_cache *cache = cache_at(zone, object);
+	struct quarry_cache *cache = zone_cache_at(zone, object);
 	struct quarry_slab_object found;
 
 	if (!cache || quarry_cache_lookup(cache, object, &found))
@@ -292,7 +284,7 @@ static size_t largest_header(const struct quarry_zone *zone)
 	struct quarry_slab_config config;
 	unsigned int class;
 
-	for (class = class_of(HEADER_OUTSIDE); class < QUARRY_ZONE_NR_CLASSES; class++) {
+	for (class = zone_class_of(HEADER_OUTSIDE); class < QUARRY_ZONE_NR_CLASSES; class++) {
 		config = class_config(zone, class);
 		size = max(size, quarry_slab_header_size(&config));
 	}
