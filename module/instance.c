@@ -10,7 +10,8 @@
  * The buddy cuts the region into blocks; the backend hands these on, with a word
  * for each page that says who owns it. The zone makes slabs of them, and objects
  * of slabs; the heap makes extents of them. The vmem arena imports blocks of the
- * buddy and hands out pages of them, up to half of the region.
+ * buddy and hands out pages of them, up to half of the region. Malloc has nothing of
+ * its own: it finds who serves a request best.
  *
  * All that is needed to run is inside the region, so once it is there nothing
  * more is asked of the host. The metadata is at the end, so that an offset into
@@ -145,6 +146,19 @@ static int start_vmem(struct quarry_instance *instance, const struct layout *lay
 				      &instance->buddy, IMPORT_PAGES * PAGE_SIZE);
 }
 
+static int start_malloc(struct quarry_instance *instance)
+{
+	const struct quarry_malloc_config config = {
+		.name = "default",
+		.buddy = &instance->buddy,
+		.backend = &instance->backend,
+		.zone = &instance->zone,
+		.heap = &instance->heap,
+	};
+
+	return quarry_malloc_init(&instance->malloc, &config);
+}
+
 /* What was started when one fails needs no end: it holds nothing but its memory. */
 static int start(struct quarry_instance *instance)
 {
@@ -160,7 +174,8 @@ static int start(struct quarry_instance *instance)
 	       quarry_backend_init_buddy(&instance->backend, &instance->buddy, layout.owners) ?:
 	       start_heap(instance) ?:
 	       start_vmem(instance, &layout) ?:
-	       start_zone(instance, &layout);
+	       start_zone(instance, &layout) ?:
+	       start_malloc(instance);
 }
 
 /**
@@ -209,6 +224,15 @@ static void report_blocks(struct quarry_instance *instance, u64 nr_used)
 		pr_warn("and %llu more\n", nr_used - MAX_BLOCKS_REPORTED);
 }
 
+/* The blocks are the buddy's to report. */
+static void stop_malloc(struct quarry_instance *instance)
+{
+	u64 nr_used;
+
+	if (quarry_malloc_fini(&instance->malloc, &nr_used))
+		pr_warn("malloc goes with %llu large blocks still in use\n", nr_used);
+}
+
 static void stop_zone(struct quarry_instance *instance)
 {
 	u64 nr_used;
@@ -249,6 +273,7 @@ void quarry_instance_fini(struct quarry_instance *instance)
 {
 	u64 nr_used;
 
+	stop_malloc(instance);
 	stop_vmem(instance);
 	stop_heap(instance);
 	stop_zone(instance);

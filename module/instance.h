@@ -5,10 +5,12 @@
 #include "../lib/backend.h"
 #include "../lib/buddy.h"
 #include "../lib/heap.h"
+#include "../lib/malloc.h"
 #include "../lib/qcache.h"
 #include "../lib/region.h"
 #include "../lib/vmem.h"
 #include "../lib/zone.h"
+#include "default.h"
 #include "reserve.h"
 
 /**
@@ -20,6 +22,7 @@
  * @zone: objects of any size, in slabs from @backend
  * @heap: blocks of any size, in extents from @backend
  * @vmem: an arena of addresses of half the region, imported from @buddy
+ * @malloc: blocks of any size, from @zone, @heap or @buddy
  * @ctl_blocks: a bit for every page of @managed, set where a block starts that
  *	was made through debugfs
  * @ctl_segments: the same for the segments of @vmem
@@ -32,6 +35,7 @@ struct quarry_instance {
 	struct quarry_zone zone;
 	struct quarry_heap heap;
 	struct quarry_vmem vmem;
+	struct quarry_malloc malloc;
 	unsigned long *ctl_blocks;
 	unsigned long *ctl_segments;
 };
@@ -74,11 +78,5 @@ int quarry_instance_init(struct quarry_instance *instance,
 void quarry_instance_fini(struct quarry_instance *instance);
 void *quarry_instance_take(struct quarry_instance *instance, size_t size);
 void quarry_instance_give(struct quarry_instance *instance, void *range, size_t size);
-
-struct quarry_buddy *quarry_default_buddy(void);
-struct quarry_backend *quarry_default_backend(void);
-struct quarry_zone *quarry_default_zone(void);
-struct quarry_heap *quarry_default_heap(void);
-struct quarry_vmem *quarry_default_vmem(void);
 
 #endif /* QUARRY_INSTANCE_H */
