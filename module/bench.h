@@ -33,6 +33,7 @@ struct bench_slot {
  *	minutes; 0 if it can stand any
  * @own_space: it manages a space of the size that @setup is given, and fails
  *	when that is full; otherwise it lives on the machine's memory
+ * @memory: a slot's handle is the address of memory that may be written to
  * @sleeps: on two CPUs at once it may sleep
  * @setup: makes one; ERR_PTR on failure, NULL where there is nothing to make
  * @teardown: unmakes it, also with blocks still out if it has its own space
@@ -51,6 +52,7 @@ struct bench_allocator {
 	unsigned int batch;
 	unsigned int max_slots;
 	bool own_space;
+	bool memory;
 	bool sleeps;
 	void *(*setup)(u64 space);
 	void (*teardown)(void *ctx);
@@ -121,6 +123,7 @@ enum bench_spread {
  *	family says
  * @own_space: makes sense only in a space that the allocator has to itself
  * @handover: for two threads, of which one allocates and the other one frees
+ * @message: what is handed over has a message in it, which the other one reads
  * @warm: brings the allocator into the state to begin with, not measured; 0 or
  *	an errno. NULL if that is the state after setup
  * @body: what is measured
@@ -136,6 +139,7 @@ struct bench_workload {
 	u64 space;
 	bool own_space;
 	bool handover;
+	bool message;
 	int (*warm)(struct bench_run *run);
 	void (*body)(struct bench_run *run);
 };
@@ -170,6 +174,11 @@ void bench_handover(struct bench_run *run);
 #define BENCH_HANDOVER						\
 	.name = "one allocates the other frees",		\
 	.handover = true,					\
+	.body = bench_handover
+#define BENCH_MESSAGES						\
+	.name = "one sends the other receives",			\
+	.handover = true,					\
+	.message = true,					\
 	.body = bench_handover
 
 /**

@@ -184,6 +184,7 @@ static void object_free(void *ctx, const struct bench_slot *slot)
 
 const struct bench_allocator bench_kmem_cache = {
 	.name = "kmem_cache",
+	.memory = true,
 	.setup = kmem_cache_setup,
 	.teardown = kmem_cache_teardown,
 	.alloc = object_alloc,

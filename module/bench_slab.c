@@ -134,6 +134,7 @@ static u64 slab_work(void *ctx)
 static const struct bench_allocator slab = {
 	.name = "quarry_slab",
 	.own_space = true,
+	.memory = true,
 	.setup = slab_setup,
 	.teardown = slab_teardown,
 	.alloc = slab_alloc,
@@ -227,6 +228,7 @@ static void cache_bulk_free(void *ctx, const struct bench_slot *slot)
 	{					\
 		.name = _name,			\
 		.own_space = true,		\
+		.memory = true,			\
 		.setup = _setup,		\
 		.teardown = cache_teardown,	\
 		.alloc = cache_alloc,		\
@@ -300,6 +302,7 @@ static const struct bench_workload workloads[] = {
 	/* Three times, of which the first one finds all cold. */
 	{ BENCH_FILL_DRAIN_SHUFFLED, SIZES(10000), .steps = 60000 },
 	{ BENCH_HANDOVER, SIZES(512), .steps = 100000 },
+	{ BENCH_MESSAGES, SIZES(512), .steps = 100000 },
 	{}
 };
 

@@ -3,6 +3,7 @@
  * Patterns of use. They know no allocator, and draw the same numbers whichever
  * it is and however it answers, so that all of them get the same requests.
  */
+#include <linux/bug.h>
 #include <linux/err.h>
 #include <linux/kernel.h>
 #include <linux/log2.h>
@@ -175,6 +176,19 @@ void bench_fill_drain_shuffled(struct bench_run *run)
 	fill_and(run, drain_shuffled);
 }
 
+/* Write a message to what is handed over, if this workload does that. */
+static void send(const struct bench_run *run, const struct bench_slot *slot, unsigned int nr)
+{
+	if (run->workload->message && run->allocator->memory && slot->size)
+		*(unsigned int *)slot->handle = nr;
+}
+
+static void receive(const struct bench_run *run, const struct bench_slot *slot, unsigned int nr)
+{
+	if (run->workload->message && run->allocator->memory)
+		WARN_ON_ONCE(*(unsigned int *)slot->handle != nr);
+}
+
 /*
  * Allocates for the other thread, which is to free all of it. Either side tells the
  * other one now and then how far it is, so that what they share costs little.
@@ -195,6 +209,7 @@ static void hand_out(struct bench_run *run)
 		/* What can't be had is handed over as well, as an empty slot. */
 		slot->size = 0;
 		bench_run_alloc(run, slot, run->workload->min_size);
+		send(run, slot, head);
 		if ((head + 1) % BENCH_RING_STEP && head + 1 < nr)
 			continue;
 		/* Pairs with the acquire in take_over(): what it is told of is there. */
@@ -215,8 +230,10 @@ static void take_over(struct bench_run *run)
 			/* Pairs with the release in hand_out(). */
 			there = smp_load_acquire(&ring->head);
 		}
-		if (slot->size)
+		if (slot->size) {
+			receive(run, slot, tail);
 			bench_run_free(run, slot);
+		}
 		if ((tail + 1) % BENCH_RING_STEP && tail + 1 < nr)
 			continue;
 		/* Pairs with the acquire in hand_out(). */
