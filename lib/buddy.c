@@ -68,6 +68,7 @@
 #include <linux/math64.h>
 
 #include "buddy_internal.h"
+#include "inject.h"
 
 /* What is looked for: @pages, aligned to 2^@align_order, starting in [@lo, @hi]. */
 struct want {
@@ -190,6 +191,27 @@ static noinline __cold int fail_anywhere(struct quarry_buddy *buddy, u64 size, u
 	struct quarry_buddy_request request = { .size = size, .max = U64_MAX, .flags = flags };
 
 	return fail(buddy, -ENOSPC, &request);
+}
+
+/* Let a request that can be right find no room. */
+static noinline __cold int fail_injected(struct quarry_buddy *buddy,
+					 const struct quarry_buddy_request *request)
+{
+	unsigned long irq;
+	int err;
+
+	raw_spin_lock_irqsave(&buddy->lock, irq);
+	err = fail(buddy, -ENOSPC, request);
+	raw_spin_unlock_irqrestore(&buddy->lock, irq);
+	return err;
+}
+
+static noinline __cold int fail_injected_anywhere(struct quarry_buddy *buddy, u64 size,
+						  unsigned int flags)
+{
+	struct quarry_buddy_request request = { .size = size, .max = U64_MAX, .flags = flags };
+
+	return fail_injected(buddy, &request);
 }
 
 /* ---- Free pieces ---- */
@@ -786,6 +808,8 @@ int quarry_buddy_alloc(struct quarry_buddy *buddy, u64 size, unsigned int flags,
 	what = block ? size_up(buddy, size, flags, &want) : "no block to fill in";
 	if (unlikely(what))
 		return refuse(buddy, -EINVAL, what, size, _RET_IP_);
+	if (quarry_inject(QUARRY_INJECT_BUDDY_ALLOC, size))
+		return fail_injected_anywhere(buddy, size, flags);
 
 	raw_spin_lock_irqsave(&buddy->lock, irq);
 	if (likely(take_anywhere(buddy, &want, &spot)))
@@ -828,6 +852,8 @@ int quarry_buddy_xalloc(struct quarry_buddy *buddy, const struct quarry_buddy_re
 	what = size_up_request(buddy, request, &want);
 	if (what)
 		return refuse(buddy, -EINVAL, what, request->size, _RET_IP_);
+	if (quarry_inject(QUARRY_INJECT_BUDDY_ALLOC, request->size))
+		return fail_injected(buddy, request);
 
 	raw_spin_lock_irqsave(&buddy->lock, irq);
 	err = take_within(buddy, &want, &spot) ? 0 : fail(buddy, -ENOSPC, request);
@@ -1032,6 +1058,8 @@ static int resize(struct quarry_buddy *buddy, struct page_range *block,
 		block->end = block->start + min(want->pages, pages);
 		return 0;
 	}
+	if (quarry_inject(QUARRY_INJECT_BUDDY_ALLOC, (u64)want->pages << buddy->page_shift))
+		return -ENOSPC;
 	growable = can_grow(buddy, block, &place);
 	*moved = !growable || place.start != block->start;
 	if (*moved && !buddy->move)

@@ -66,6 +66,7 @@
 #include <linux/string.h>
 
 #include "cache_internal.h"
+#include "inject.h"
 
 /* ---- Saying no ---- */
 
@@ -163,6 +164,17 @@ bool __quarry_cache_refuse_flags(struct quarry_cache *cache, unsigned int flags,
 	return true;
 }
 
+/* Whether an allocation shall fail that can be right; it has failed and missed then. */
+noinline __cold bool __quarry_cache_is_injected(struct quarry_cache *cache, unsigned int flags)
+{
+	if (flags & cache->refused_flags ||
+	    !quarry_inject(QUARRY_INJECT_CACHE_ALLOC, cache->object_size))
+		return false;
+	__quarry_magazines_miss(&cache->magazines);
+	atomic64_inc(&cache->nr_failures);
+	return true;
+}
+
 /* Allocate from a cache without QUARRY_CACHE_DEBUG, with flags that can be. */
 static noinline void *alloc_slow(struct quarry_cache *cache, unsigned int flags)
 {
@@ -190,6 +202,8 @@ noinline void *__quarry_cache_alloc(struct quarry_cache *cache, unsigned int fla
 		return __quarry_cache_debug_alloc(cache, flags, caller);
 	if (__quarry_cache_refuse_flags(cache, flags, caller))
 		return NULL;
+	if (quarry_inject_armed() && __quarry_cache_is_injected(cache, flags))
+		return NULL;
 	return alloc_slow(cache, flags);
 }
 
@@ -209,7 +223,7 @@ void *quarry_cache_alloc(struct quarry_cache *cache, unsigned int flags)
 {
 	void *object;
 
-	if (likely(!(flags | cache->special))) {
+	if (likely(!(flags | cache->special)) && !quarry_inject_armed()) {
 		object = cache_give_out(cache);
 		if (likely(object))
 			return object;
@@ -353,7 +367,7 @@ unsigned int quarry_cache_alloc_bulk(struct quarry_cache *cache, unsigned int fl
 	}
 
 	for (; done < nr; done += some) {
-		if (likely(!(flags | cache->special)))
+		if (likely(!(flags | cache->special)) && !quarry_inject_armed())
 			some = give_out_some(cache, nr - done, objects + done);
 		if (likely(some))
 			continue;

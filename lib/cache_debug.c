@@ -34,6 +34,7 @@
 #include <linux/string.h>
 
 #include "cache_internal.h"
+#include "inject.h"
 
 /* A word of each, from the byte that the kernel's own allocators use for it. */
 #define POISON	(~0UL / 0xff * 0x6b)
@@ -234,12 +235,23 @@ static noinline void *alloc_slow(struct quarry_cache *cache, unsigned int flags,
 	return object;
 }
 
+/* While failures are injected. */
+static noinline __cold void *alloc_armed(struct quarry_cache *cache, unsigned int flags,
+					 unsigned long caller)
+{
+	if (__quarry_cache_is_injected(cache, flags))
+		return NULL;
+	return alloc_slow(cache, flags, 0, caller);
+}
+
 /* quarry_cache_alloc() of such a cache. */
 void *__quarry_cache_debug_alloc(struct quarry_cache *cache, unsigned int flags,
 				 unsigned long caller)
 {
 	unsigned long item = 0;
 
+	if (quarry_inject_armed())
+		return alloc_armed(cache, flags, caller);
 	if (likely(!flags && __quarry_magazines_pop(&cache->magazines, &item) &&
 		   is_sound(cache, item)))
 		return give_out(cache, item);

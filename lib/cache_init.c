@@ -11,6 +11,7 @@
 #include <linux/string.h>
 
 #include "cache_internal.h"
+#include "inject.h"
 
 /*
  * Bytes that a CPU's two magazines may hold together, in the beginning and at most: for
@@ -53,6 +54,8 @@ static unsigned int fill(struct quarry_magazines *magazines, unsigned long *item
 	struct quarry_cache *cache = cache_of(magazines);
 	unsigned int i;
 
+	if (quarry_inject(QUARRY_INJECT_CACHE_REFILL, cache->object_size))
+		return 0;
 	nr = get_objects(&cache->slab, (void **)items, nr);
 	for (i = 0; i < nr && !cache->special; i++)
 		*(unsigned long *)items[i] = cache_cookie(cache, (void *)items[i]);

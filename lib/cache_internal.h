@@ -132,6 +132,7 @@ static __always_inline bool cache_take_back(struct quarry_cache *cache, void *ob
 void *__quarry_cache_alloc(struct quarry_cache *cache, unsigned int flags, unsigned long caller);
 int __quarry_cache_free(struct quarry_cache *cache, void *object, unsigned long caller);
 int __quarry_cache_check(struct quarry_cache *cache, const void *object, unsigned long caller);
+bool __quarry_cache_is_injected(struct quarry_cache *cache, unsigned int flags);
 bool __quarry_cache_refuse_flags(struct quarry_cache *cache, unsigned int flags,
 				 unsigned long caller);
 int __quarry_cache_refuse_free(struct quarry_cache *cache, const void *object,

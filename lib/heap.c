@@ -82,6 +82,7 @@
 #include <linux/string.h>
 
 #include "heap_internal.h"
+#include "inject.h"
 
 /* ---- Saying no ---- */
 
@@ -194,11 +195,11 @@ void *__quarry_heap_alloc(struct quarry_heap *heap, size_t size)
 
 /*
  * There was no room: free what is queued, then fetch memory, and look again after
- * each. The lock is held before and after, but not all the while. A fetched extent is used
+ * each. Whoever can wait is never refused memory that there is (@sure). The lock is held before and after, but not all the while. A fetched extent is used
  * before the lock is dropped, so that nobody can give it back as empty.
  */
 static noinline void *look_again(struct quarry_heap *heap, size_t size, size_t align,
-				 unsigned long irq)
+				 bool sure, unsigned long irq)
 {
 	struct quarry_heap_extent *extent;
 	void *block = NULL;
@@ -211,7 +212,8 @@ static noinline void *look_again(struct quarry_heap *heap, size_t size, size_t a
 	}
 	if (!block && heap->grower.grow && !heap->broken && !heap->closing) {
 		raw_spin_unlock_irqrestore(&heap->lock, irq);
-		extent = __quarry_heap_fetch(heap, size, align);
+		extent = !sure && quarry_inject(QUARRY_INJECT_HEAP_REFILL, size) ? NULL :
+			 __quarry_heap_fetch(heap, size, align);
 		raw_spin_lock_irqsave(&heap->lock, irq);
 		if (extent)
 			__quarry_heap_publish(heap, extent);
@@ -228,7 +230,7 @@ static noinline __cold void *no_room(struct quarry_heap *heap, size_t size, size
 	void *block = NULL;
 
 	if (heap->queued || heap->grower.grow)
-		block = look_again(heap, size, align, irq);
+		block = look_again(heap, size, align, false, irq);
 	if (!block && !heap->broken)
 		fail(heap, size, align);
 	unlock_freed(heap, irq);
@@ -250,7 +252,7 @@ static noinline __cold void *alloc_slow(struct quarry_heap *heap, size_t size, s
 	return block;
 }
 
-static __always_inline void *alloc(struct quarry_heap *heap, size_t size, size_t align)
+static __always_inline void *alloc_if_room(struct quarry_heap *heap, size_t size, size_t align)
 {
 	unsigned long irq;
 	void *block;
@@ -266,6 +268,27 @@ static __always_inline void *alloc(struct quarry_heap *heap, size_t size, size_t
 	return block;
 }
 
+/* While failures are injected. */
+static noinline __cold void *alloc_armed(struct quarry_heap *heap, size_t size, size_t align)
+{
+	unsigned long irq;
+
+	if (!quarry_inject(QUARRY_INJECT_HEAP_ALLOC, size))
+		return alloc_if_room(heap, size, align);
+	raw_spin_lock_irqsave(&heap->lock, irq);
+	if (!heap->broken)
+		fail(heap, size, align);
+	raw_spin_unlock_irqrestore(&heap->lock, irq);
+	return NULL;
+}
+
+static __always_inline void *alloc(struct quarry_heap *heap, size_t size, size_t align)
+{
+	if (quarry_inject_armed())
+		return alloc_armed(heap, size, align);
+	return alloc_if_room(heap, size, align);
+}
+
 /* As quarry_heap_alloc(), but that there is no room is no failure. */
 void *__quarry_heap_try_alloc(struct quarry_heap *heap, size_t size)
 {
@@ -273,7 +296,7 @@ void *__quarry_heap_try_alloc(struct quarry_heap *heap, size_t size)
 	void *block;
 
 	raw_spin_lock_irqsave(&heap->lock, irq);
-	block = take(heap, size, 1) ?: look_again(heap, size, 1, irq);
+	block = take(heap, size, 1) ?: look_again(heap, size, 1, true, irq);
 	unlock_freed(heap, irq);
 	return block;
 }
@@ -592,6 +615,11 @@ void *quarry_heap_realloc(struct quarry_heap *heap, void *block, size_t size)
 	if (resize(heap, extent, &spot, size)) {
 		unlock_freed(heap, irq);
 		return block;
+	}
+	if (size > old && quarry_inject(QUARRY_INJECT_HEAP_ALLOC, size)) {
+		fail(heap, size, 1);
+		unlock_freed(heap, irq);
+		return NULL;
 	}
 	new = take(heap, size, 1);
 	if (!new && size > old) {

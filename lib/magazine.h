@@ -302,6 +302,16 @@ static __always_inline bool __quarry_magazines_push(struct quarry_magazines *mag
 	return true;
 }
 
+/* Count a get that isn't made, as one that found nothing anywhere. */
+static inline void __quarry_magazines_miss(struct quarry_magazines *magazines)
+{
+	unsigned long irq;
+
+	local_irq_save(irq);
+	__quarry_magazines_this(magazines)->nr_get_misses++;
+	local_irq_restore(irq);
+}
+
 /* The item that get would give, if it comes from the loaded magazine; or else 0. */
 static inline unsigned long __quarry_magazines_top(struct quarry_magazines *magazines)
 {

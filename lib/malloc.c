@@ -333,6 +333,10 @@ noinline void *__quarry_malloc_alloc(struct quarry_malloc *malloc, size_t size, 
 		return NULL;
 	if (unlikely(is_bad(size, gfp)))
 		return refuse_alloc(malloc, size, gfp, caller);
+	if (quarry_inject(QUARRY_INJECT_MALLOC_ALLOC, size)) {
+		fail(malloc, size);
+		return NULL;
+	}
 
 	home = home_for(malloc, size);
 	block = alloc_at(malloc, home, size);
@@ -499,6 +503,10 @@ noinline void *__quarry_malloc_realloc(struct quarry_malloc *malloc, void *block
 	old = __quarry_malloc_usable_size(malloc, block);
 	if (!old) {
 		refuse_addr(malloc, block, caller);
+		return NULL;
+	}
+	if (size > old && quarry_inject(QUARRY_INJECT_MALLOC_ALLOC, size)) {
+		fail(malloc, size);
 		return NULL;
 	}
 

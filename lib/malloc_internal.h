@@ -10,6 +10,7 @@
 #include <linux/gfp.h>
 #include <linux/slab.h>
 
+#include "inject.h"
 #include "malloc.h"
 #include "zone_internal.h"
 
@@ -40,7 +41,8 @@ static __always_inline void *malloc_alloc(struct quarry_malloc *malloc, size_t s
 {
 	void *block;
 
-	if (likely(size - 1 < malloc->zone_max && !(gfp & MALLOC_SPECIAL_GFP))) {
+	if (likely(size - 1 < malloc->zone_max && !(gfp & MALLOC_SPECIAL_GFP)) &&
+	    !quarry_inject_armed()) {
 		block = zone_give_out(malloc->zone, malloc_zone_size(size));
 		if (likely(block))
 			return block;

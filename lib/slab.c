@@ -103,6 +103,7 @@
 #include <linux/sched.h>
 #include <linux/string.h>
 
+#include "inject.h"
 #include "slab_internal.h"
 
 /* Objects handled without a break in bulk. */
@@ -699,7 +700,8 @@ static void ask(struct quarry_slab *slab, struct refill *self, unsigned long *ir
 	raw_spin_unlock_irqrestore(&slab->lock, *irq);
 
 	/* What it returns doesn't matter: there are objects now, or there aren't. */
-	slab->refill(slab, slab->ctx);
+	if (!quarry_inject(QUARRY_INJECT_SLAB_REFILL, slab->slab_size))
+		slab->refill(slab, slab->ctx);
 
 	raw_spin_lock_irqsave(&slab->lock, *irq);
 	__hlist_del(&self->node);
@@ -729,7 +731,7 @@ static noinline void *alloc_slowly(struct quarry_slab *slab, unsigned long irq)
 	return object;
 }
 
-static __always_inline void *alloc(struct quarry_slab *slab)
+static __always_inline void *alloc_if_any(struct quarry_slab *slab)
 {
 	unsigned long irq;
 	void *object;
@@ -740,6 +742,26 @@ static __always_inline void *alloc(struct quarry_slab *slab)
 	object = take(slab);
 	raw_spin_unlock_irqrestore(&slab->lock, irq);
 	return object;
+}
+
+/* While failures are injected. */
+static noinline __cold void *alloc_armed(struct quarry_slab *slab)
+{
+	unsigned long irq;
+
+	if (!quarry_inject(QUARRY_INJECT_SLAB_ALLOC, slab->stride))
+		return alloc_if_any(slab);
+	raw_spin_lock_irqsave(&slab->lock, irq);
+	note_failure(slab);
+	raw_spin_unlock_irqrestore(&slab->lock, irq);
+	return NULL;
+}
+
+static __always_inline void *alloc(struct quarry_slab *slab)
+{
+	if (quarry_inject_armed())
+		return alloc_armed(slab);
+	return alloc_if_any(slab);
 }
 
 static noinline void *alloc_zeroed(struct quarry_slab *slab, unsigned int flags,
@@ -785,6 +807,9 @@ static unsigned int alloc_batch(struct quarry_slab *slab, void **objects, unsign
 	unsigned int done = 0, run = 1;
 	unsigned long irq;
 
+	/* Each may fail then, so each is a call of its own. */
+	if (quarry_inject_armed())
+		return 0;
 	nr = min_t(unsigned int, nr, BATCH);
 	raw_spin_lock_irqsave(&slab->lock, irq);
 	while (done < nr && slab->nr_used < slab->limit && run) {

@@ -68,6 +68,7 @@
 #include <linux/log2.h>
 #include <linux/sched.h>
 
+#include "inject.h"
 #include "vmem_index.h"
 #include "vmem_qcache.h"
 
@@ -316,7 +317,7 @@ static noinline int take_locked(struct quarry_vmem *vmem, struct want *want, u64
 		err = take(vmem, want, addr);
 		tend = vmem->nr_free_tags < vmem->tag_reserve;
 		raw_spin_unlock_irqrestore(&vmem->lock, irq);
-	} while (unlikely(tend) && __quarry_vmem_tend(vmem) && err == -ENOMEM);
+	} while (unlikely(tend) && __quarry_vmem_tend(vmem, want->sure) && err == -ENOMEM);
 	return err;
 }
 
@@ -356,6 +357,13 @@ static int count_failure(struct quarry_vmem *vmem, int err)
 	return err;
 }
 
+/* Whether a request that can be right, and doesn't wait, shall find no room. */
+static noinline __cold bool is_injected(struct quarry_vmem *vmem, u64 size, unsigned int flags)
+{
+	return !check_flags(flags) && !(flags & QUARRY_VMEM_WAIT) && round_size(vmem, size) &&
+	       !READ_ONCE(vmem->broken) && quarry_inject(QUARRY_INJECT_VMEM_ALLOC, size);
+}
+
 /*
  * Get what is wanted with all that can be done for it, after a first attempt that gave
  * @err. No lock is held.
@@ -368,6 +376,7 @@ static noinline int obtain(struct quarry_vmem *vmem, struct want *want, unsigned
 
 	if (waits)
 		might_sleep();
+	want->sure = waits;
 	if (!waits || !READ_ONCE(vmem->nr_waiters)) {
 		if (err == -ENOMEM)
 			err = take_locked(vmem, want, &found);
@@ -518,6 +527,27 @@ static noinline int alloc_quickly(struct quarry_vmem *vmem, u64 size, unsigned i
 	return 0;
 }
 
+static __always_inline int alloc(struct quarry_vmem *vmem, u64 size, unsigned int flags,
+				 u64 *addr, unsigned long caller)
+{
+	u64 rounded = round_size(vmem, size);
+
+	if (rounded - 1 < vmem->qcache_size && !(flags & ~CACHEABLE))
+		return alloc_cached(vmem, rounded, flags, addr, caller);
+	if (likely(is_quick(flags) && rounded))
+		return alloc_quickly(vmem, rounded, flags, addr, caller);
+	return alloc_otherwise(vmem, size, flags, 0, addr, caller);
+}
+
+/* While failures are injected. */
+static noinline __cold int alloc_armed(struct quarry_vmem *vmem, u64 size, unsigned int flags,
+				       u64 *addr, unsigned long caller)
+{
+	if (is_injected(vmem, size, flags))
+		return count_failure(vmem, -ENOSPC);
+	return alloc(vmem, size, flags, addr, caller);
+}
+
 /**
  * quarry_vmem_alloc() - allocate a segment
  * @vmem: the arena
@@ -538,13 +568,9 @@ static noinline int alloc_quickly(struct quarry_vmem *vmem, u64 size, unsigned i
  */
 int quarry_vmem_alloc(struct quarry_vmem *vmem, u64 size, unsigned int flags, u64 *addr)
 {
-	u64 rounded = round_size(vmem, size);
-
-	if (rounded - 1 < vmem->qcache_size && !(flags & ~CACHEABLE))
-		return alloc_cached(vmem, rounded, flags, addr, _RET_IP_);
-	if (likely(is_quick(flags) && rounded))
-		return alloc_quickly(vmem, rounded, flags, addr, _RET_IP_);
-	return alloc_otherwise(vmem, size, flags, 0, addr, _RET_IP_);
+	if (quarry_inject_armed())
+		return alloc_armed(vmem, size, flags, addr, _RET_IP_);
+	return alloc(vmem, size, flags, addr, _RET_IP_);
 }
 EXPORT_SYMBOL_GPL(quarry_vmem_alloc);
 
@@ -562,6 +588,8 @@ EXPORT_SYMBOL_GPL(quarry_vmem_alloc);
 int quarry_vmem_alloc_timeout(struct quarry_vmem *vmem, u64 size, unsigned int flags,
 			      unsigned long timeout, u64 *addr)
 {
+	if (quarry_inject_armed() && is_injected(vmem, size, flags))
+		return count_failure(vmem, -ENOSPC);
 	return alloc_otherwise(vmem, size, flags, timeout, addr, _RET_IP_);
 }
 EXPORT_SYMBOL_GPL(quarry_vmem_alloc_timeout);
@@ -595,6 +623,8 @@ int quarry_vmem_xalloc(struct quarry_vmem *vmem, const struct quarry_vmem_reques
 	if (unlikely(what))
 		return __quarry_vmem_refuse(vmem, -EINVAL, what, request ? request->size : 0,
 					    _RET_IP_);
+	if (quarry_inject_armed() && is_injected(vmem, request->size, request->flags))
+		return count_failure(vmem, -ENOSPC);
 	want.state = QUARRY_VMEM_XUSED;
 	return obtain_quickly(vmem, &want, request->flags, request->timeout, addr);
 }
@@ -648,7 +678,7 @@ int quarry_vmem_alloc_at(struct quarry_vmem *vmem, u64 addr, u64 size)
 		err = take_range(vmem, addr, rounded);
 		vmem->nr_failures += err == -EBUSY;
 		raw_spin_unlock_irqrestore(&vmem->lock, irq);
-	} while (err == -ENOMEM && __quarry_vmem_tend(vmem));
+	} while (err == -ENOMEM && __quarry_vmem_tend(vmem, false));
 
 	if (err == -EINVAL)
 		return __quarry_vmem_refuse(vmem, err, "alloc_at: range not managed", addr,

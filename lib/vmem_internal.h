@@ -55,6 +55,7 @@ struct want {
 	enum quarry_vmem_state state;
 	u64 residues;				/* of the starts of segments just large enough */
 	unsigned int steps;
+	bool sure;				/* who waits is never refused what there is */
 };
 
 /* Where it was found. */
@@ -203,7 +204,7 @@ bool __quarry_vmem_drop_span(struct quarry_vmem *vmem, struct quarry_vmem_tag *t
 int __quarry_vmem_import(struct quarry_vmem *vmem, struct want *want, u64 *addr);
 
 /* lib/vmem_memory.c */
-bool __quarry_vmem_tend(struct quarry_vmem *vmem);
+bool __quarry_vmem_tend(struct quarry_vmem *vmem, bool sure);
 bool __quarry_vmem_give_memory(struct quarry_vmem *vmem, void *memory, size_t size);
 void __quarry_vmem_give_back(struct quarry_vmem *vmem);
 

@@ -20,6 +20,7 @@
 #include <linux/export.h>
 #include <linux/log2.h>
 
+#include "inject.h"
 #include "vmem_internal.h"
 
 /* What is taken from the backend for tags, and at least for buckets. */
@@ -136,13 +137,13 @@ static bool shrink_table(struct quarry_vmem *vmem)
 
 /* ---- Fetching and giving back ---- */
 
-/* Fetch a page of tags; false if the backend has none. */
-static bool fetch_tags(struct quarry_vmem *vmem)
+/* Fetch a page of tags; false if the backend has none, or, if not @sure, isn't asked. */
+static bool fetch_tags(struct quarry_vmem *vmem, bool sure)
 {
 	struct quarry_vmem_tag *page;
 	unsigned long irq;
 
-	if (!vmem->backend)
+	if (!vmem->backend || (!sure && quarry_inject(QUARRY_INJECT_VMEM_TAGS, PAGE_BYTES)))
 		return false;
 	page = quarry_backend_take(vmem->backend, PAGE_BYTES);
 	if (!page)
@@ -160,7 +161,7 @@ static bool fetch_tags(struct quarry_vmem *vmem)
  * Fetch what is missing, with no lock held. Whoever calls this found fewer free
  * tags than the reserve. Returns false if no tags could be had.
  */
-noinline bool __quarry_vmem_tend(struct quarry_vmem *vmem)
+noinline bool __quarry_vmem_tend(struct quarry_vmem *vmem, bool sure)
 {
 	bool grow, tags;
 	unsigned long irq;
@@ -177,7 +178,7 @@ noinline bool __quarry_vmem_tend(struct quarry_vmem *vmem)
 	else
 		while (shrink_table(vmem))
 			;
-	return !tags || fetch_tags(vmem);
+	return !tags || fetch_tags(vmem, sure);
 }
 
 /*
@@ -239,7 +240,7 @@ void __quarry_vmem_give_back(struct quarry_vmem *vmem)
 int quarry_vmem_reserve_tags(struct quarry_vmem *vmem, unsigned int nr)
 {
 	while (READ_ONCE(vmem->nr_free_tags) < nr)
-		if (!fetch_tags(vmem))
+		if (!fetch_tags(vmem, false))
 			return -ENOMEM;
 	return 0;
 }

@@ -27,6 +27,7 @@
 #include <linux/lockdep.h>
 #include <linux/minmax.h>
 
+#include "inject.h"
 #include "vmem_index.h"
 #include "vmem_qcache.h"
 
@@ -126,6 +127,8 @@ unsigned int quarry_vmem_qcache_fill(struct quarry_vmem *vmem, unsigned int quan
 	u64 size = (u64)quanta << vmem->quantum_shift;
 	unsigned int i;
 
+	if (quarry_inject(QUARRY_INJECT_VMEM_REFILL, size))
+		return 0;
 	for (i = 0; i < min(nr, NR_FILLED); i++) {
 		struct quarry_region back = {};
 		struct quarry_vmem_tag *tag;

@@ -15,6 +15,7 @@
 #include <linux/lockdep.h>
 #include <linux/math64.h>
 
+#include "inject.h"
 #include "vmem_internal.h"
 
 static inline struct span *to_span(const struct rb_node *node)
@@ -217,7 +218,7 @@ int quarry_vmem_add(struct quarry_vmem *vmem, u64 addr, u64 size)
 					    addr, _RET_IP_);
 
 	err = add_static(vmem, addr, size);
-	if (err == -ENOMEM && __quarry_vmem_tend(vmem))
+	if (err == -ENOMEM && __quarry_vmem_tend(vmem, false))
 		err = add_static(vmem, addr, size);
 	if (err == -EEXIST)
 		return __quarry_vmem_refuse(vmem, err, "add: overlaps a span", addr, _RET_IP_);
@@ -279,7 +280,7 @@ int quarry_vmem_remove(struct quarry_vmem *vmem, u64 addr, u64 size)
 {
 	int err = remove_static(vmem, addr, size);
 
-	if (err == -ENOMEM && __quarry_vmem_tend(vmem))
+	if (err == -ENOMEM && __quarry_vmem_tend(vmem, false))
 		err = remove_static(vmem, addr, size);
 	if (err == -EINVAL)
 		return __quarry_vmem_refuse(vmem, err, "remove: not a span that was added", addr,
@@ -484,7 +485,10 @@ int __quarry_vmem_import(struct quarry_vmem *vmem, struct want *want, u64 *addr)
 
 	if (!asks)
 		return -ENOSPC;
-	if (READ_ONCE(vmem->nr_free_tags) < QUARRY_VMEM_TAGS_MAX && !__quarry_vmem_tend(vmem))
+	if (!want->sure && quarry_inject(QUARRY_INJECT_VMEM_IMPORT, ask.size))
+		err = -ENOSPC;
+	else if (READ_ONCE(vmem->nr_free_tags) < QUARRY_VMEM_TAGS_MAX &&
+		 !__quarry_vmem_tend(vmem, want->sure))
 		err = -ENOMEM;
 	else
 		err = import_span(vmem, want, &ask, addr);

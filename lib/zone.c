@@ -36,6 +36,7 @@
 #include <linux/log2.h>
 #include <linux/string.h>
 
+#include "inject.h"
 #include "zone_internal.h"
 
 /* From this size on, the head of a slab lies elsewhere. */
@@ -113,17 +114,31 @@ static noinline __cold void *refuse_size(struct quarry_zone *zone, size_t size, 
 
 /* ---- Alloc and free ---- */
 
+/* Whether an allocation shall fail that can be right; it has failed then. */
+static noinline __cold bool is_injected(struct quarry_zone *zone, struct quarry_cache *cache,
+					unsigned int flags)
+{
+	if (flags & cache->refused_flags ||
+	    !quarry_inject(QUARRY_INJECT_ZONE_ALLOC, cache->object_size))
+		return false;
+	atomic64_inc(&zone->nr_failures);
+	return true;
+}
+
 /* An object of the class that serves a size, fetched if none is at hand. */
 static void *alloc_class(struct quarry_zone *zone, size_t size, unsigned int flags,
 			 unsigned long caller)
 {
 	unsigned int class = zone_class_of(size);
+	struct quarry_cache *cache = &zone->caches[class];
 
 	if (unlikely(class >= zone->nr_classes)) {
 		atomic64_inc(&zone->nr_failures);
 		return NULL;
 	}
-	return __quarry_cache_alloc(&zone->caches[class], flags, caller);
+	if (quarry_inject_armed() && is_injected(zone, cache, flags))
+		return NULL;
+	return __quarry_cache_alloc(cache, flags, caller);
 }
 
 /**
@@ -151,7 +166,7 @@ void *quarry_zone_alloc(struct quarry_zone *zone, size_t size, size_t align,
 		size = ALIGN(size, align);
 	}
 
-	if (likely(!flags)) {
+	if (likely(!flags) && !quarry_inject_armed()) {
 		object = zone_give_out(zone, size);
 		if (likely(object))
 			return object;
