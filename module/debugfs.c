@@ -126,6 +126,7 @@ void quarry_debugfs_init(struct quarry_instance *instance)
 	quarry_debugfs_slab_init(instance, root);
 	quarry_debugfs_heap_init(instance, root);
 	quarry_debugfs_vmem_init(instance, root);
+	quarry_debugfs_inject_init(root);
 }
 
 /**
@@ -144,4 +145,5 @@ void quarry_debugfs_exit(struct quarry_instance *instance)
 	quarry_debugfs_heap_exit(instance);
 	quarry_debugfs_slab_exit(instance);
 	debugfs_remove(root);
+	quarry_debugfs_inject_exit();
 }
