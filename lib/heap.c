@@ -195,8 +195,9 @@ void *__quarry_heap_alloc(struct quarry_heap *heap, size_t size)
 
 /*
  * There was no room: free what is queued, then fetch memory, and look again after
- * each. Whoever can wait is never refused memory that there is (@sure). The lock is held before and after, but not all the while. A fetched extent is used
- * before the lock is dropped, so that nobody can give it back as empty.
+ * each. Whoever can wait is never refused memory that there is (@sure). The lock is held
+ * before and after, but not all the while. A fetched extent is used before the lock is
+ * dropped, so that nobody can give it back as empty.
  */
 static noinline void *look_again(struct quarry_heap *heap, size_t size, size_t align,
 				 bool sure, unsigned long irq)
