@@ -39,8 +39,16 @@ static char *next_word(char **line)
 	return word;
 }
 
-/* @shift: what a number without a suffix counts. */
-static int parse_number(char *word, unsigned int shift, u64 *number)
+/**
+ * quarry_ctl_parse_number() - read a number as people write it
+ * @word: the number, at least one character; a suffix is cut off
+ * @shift: what a number without a suffix counts, as log2
+ * @number: set to it
+ *
+ * Context: any.
+ * Return: 0; -EINVAL if it is none, or too large.
+ */
+int quarry_ctl_parse_number(char *word, unsigned int shift, u64 *number)
 {
 	static const char suffixes[] = "KMG";
 	char *last = word + strlen(word) - 1;
@@ -60,7 +68,7 @@ static int parse_offset(struct quarry_ctl_call *call, char *word, u64 *addr)
 {
 	u64 offset;
 
-	if (parse_number(word, 0, &offset) ||
+	if (quarry_ctl_parse_number(word, 0, &offset) ||
 	    check_add_overflow(call->instance->managed.base, offset, addr))
 		return -EINVAL;
 	return 0;
@@ -75,9 +83,9 @@ static int parse_value(struct quarry_ctl_call *call, unsigned int index, char *w
 		call->name = word;
 		return strlen(word) < QUARRY_NAME_SIZE ? 0 : -EINVAL;
 	case QUARRY_CTL_NUMBER:
-		return parse_number(word, 0, &call->value[index]);
+		return quarry_ctl_parse_number(word, 0, &call->value[index]);
 	case QUARRY_CTL_PAGES:
-		return parse_number(word, PAGE_SHIFT, &call->value[index]);
+		return quarry_ctl_parse_number(word, PAGE_SHIFT, &call->value[index]);
 	case QUARRY_CTL_OFFSET:
 		return parse_offset(call, word, &call->value[index]);
 	default:

@@ -175,6 +175,7 @@ static inline unsigned int quarry_ctl_count(const struct quarry_ctl_call *call, 
 void quarry_ctl_create(struct quarry_ctl *ctl, struct quarry_instance *instance,
 		       struct dentry *folder);
 void quarry_ctl_remove(struct quarry_ctl *ctl);
+int quarry_ctl_parse_number(char *word, unsigned int shift, u64 *number);
 __printf(2, 3) void quarry_ctl_answer(struct quarry_ctl_call *call, const char *format, ...);
 void quarry_ctl_answer_offset(struct quarry_ctl_call *call, const char *key, const void *addr);
 
