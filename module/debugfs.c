@@ -15,6 +15,7 @@
 #include "debugfs.h"
 #include "instance.h"
 #include "map.h"
+#include "stress/stress.h"
 
 static struct dentry *root;
 
@@ -127,6 +128,7 @@ void quarry_debugfs_init(struct quarry_instance *instance)
 	quarry_debugfs_heap_init(instance, root);
 	quarry_debugfs_vmem_init(instance, root);
 	quarry_debugfs_inject_init(root);
+	quarry_stress_init(instance, root);
 }
 
 /**
@@ -141,6 +143,7 @@ void quarry_debugfs_init(struct quarry_instance *instance)
  */
 void quarry_debugfs_exit(struct quarry_instance *instance)
 {
+	quarry_stress_exit();
 	quarry_debugfs_vmem_exit(instance);
 	quarry_debugfs_heap_exit(instance);
 	quarry_debugfs_slab_exit(instance);
