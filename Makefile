@@ -6,7 +6,7 @@ KDIR ?= /lib/modules/$(shell uname -r)/build
 KBUILD = $(MAKE) -C $(KDIR) M=$(CURDIR)
 
 .PHONY: modules modules_install install clean headers help
-.PHONY: demo test kunit vm bench bench-native check
+.PHONY: demo test kunit vm stress bench bench-native check
 
 modules: headers
 	+$(KBUILD) modules
@@ -31,7 +31,7 @@ headers:
 		echo "\"make demo\" and \"make test\" bring their own."; \
 		exit 1; } >&2
 
-demo test kunit vm bench bench-native check:
+demo test kunit vm stress bench bench-native check:
 	@scripts/$@
 
 help:
@@ -43,6 +43,7 @@ help:
 	@echo 'make test             all tests: KUnit, and VMs with Linux 6.1, 6.12 and 6.12-rt'
 	@echo 'make kunit            KUnit tests only (SAN=1: with KASAN, UBSAN and lockdep)'
 	@echo 'make vm               a shell in a VM with the module loaded'
+	@echo 'make stress           torment all allocators in a VM, PRESET=smoke, soak or crush'
 	@echo 'make bench            exact instruction counts, beside the kernel'\''s allocators'
 	@echo 'make bench-native     nanoseconds, on one and on two CPUs'
 	@echo 'make check            style and static checks'
