@@ -15,6 +15,7 @@
 #define NR_SLOTS	16
 #define NR_COUNTERS	8
 #define CROWD_SIZE	((size_t)SZ_32K)	/* so little that many find no room */
+#define CACHED_SIZE	((size_t)SZ_128K)	/* with room for magazines, too */
 #define TOO_MUCH	((size_t)SZ_1M)		/* more than any heap here can ever have */
 
 /**
@@ -344,6 +345,19 @@ static void threads_and_interrupts_never_share_a_block(struct kunit *test)
 	EXPECT_OK(test, quarry_heap_fini(&space->heap, NULL));
 }
 
+/* The same, with magazines of all CPUs in between. */
+static void blocks_at_hand_are_not_shared_either(struct kunit *test)
+{
+	struct qtest_heap *space = qtest_heap(test, CACHED_SIZE, HEAP_PAGE);
+
+	ASSERT_OK(test, quarry_heap_set_caching(&space->heap, SZ_1K));
+	let_them_work(test, crowd_on(test, &space->heap), qtest_rounds(test, 200000));
+	EXPECT_OK(test, quarry_heap_set_caching(&space->heap, 0));
+	qtest_heap_all_free(test, &space->heap);
+	qtest_fences(test, space->memory, CACHED_SIZE);
+	EXPECT_OK(test, quarry_heap_fini(&space->heap, NULL));
+}
+
 /* ---- The same, with extents that come and go ---- */
 
 #define NR_RANGES	8
@@ -478,6 +492,7 @@ static void nobody_who_waits_is_forgotten(struct kunit *test)
 
 static struct kunit_case context_cases[] = {
 	KUNIT_CASE_SLOW(threads_and_interrupts_never_share_a_block),
+	KUNIT_CASE_SLOW(blocks_at_hand_are_not_shared_either),
 	KUNIT_CASE_SLOW(extents_come_and_go_under_many),
 	KUNIT_CASE_SLOW(nobody_who_waits_is_forgotten),
 	{}

@@ -20,6 +20,7 @@
  *      0 1 [  class  ]     a short bucket          its free blocks
  *      1 0 0 0 0 0 0 0     first, of a run in use  the run's pages
  *      1 0 0 0 0 0 0 1     no page: an edge
+ *      1 0 0 0 0 0 1 0     first, of a run of ours the run's pages
  *      1 0 0 1 [ nth ]     nth of a long bucket    1: bits 32..63 of its free blocks
  *                                                  2, 3: next and previous in its list
  *      1 1 0 0 0 [mrk]     first, of a free run    the run's pages; see heap_pages.c
@@ -43,7 +44,8 @@
  *    a free run. Freeing finds the extent (the last one found is tried first, then the
  *    others by halving), the page, from its kind the bucket, and the block by a
  *    multiplication; it puts the bucket in its list if no other block was free, and
- *    gives its pages back if all are.
+ *    gives its pages back if all are. If the user asks for it, CPUs have small blocks at
+ *    hand, and mostly none of this is done: lib/heap_cache.c.
  *
  * 5. Bounds. There is no loop over blocks, pages, lists or classes. All is O(1), but for the
  *    extent, log2(64), and for what finds a run from inside, log2 of its pages. What
@@ -81,7 +83,7 @@
 #include <linux/overflow.h>
 #include <linux/string.h>
 
-#include "heap_internal.h"
+#include "heap_cache.h"
 #include "inject.h"
 
 /* ---- Saying no ---- */
@@ -161,43 +163,48 @@ static void fail(struct quarry_heap *heap, size_t size, size_t align)
 	failure->size = size;
 	failure->align = align;
 	failure->when = ktime_get_mono_fast_ns();
-	failure->free = heap->total - heap->used;
+	failure->free = heap->total - heap->own - heap->used;
 	failure->largest_free = __quarry_heap_largest(heap);
 }
 
 /* ---- Allocating ---- */
 
-/* A block for a size and an alignment that can be right, or NULL. */
-static __always_inline void *take(struct quarry_heap *heap, size_t size, size_t align)
+/* A block of a class, or a free one of a larger class. */
+static __always_inline void *take_small(struct quarry_heap *heap, size_t size, size_t align,
+					struct quarry_heap_class *class)
 {
-	struct quarry_heap_class *class;
-
 	lockdep_assert_held(&heap->lock);
 
-	/* A multiple of the alignment, for then the class' size is one as well. */
-	if (align > 1 && align <= page_size(heap))
-		size = ALIGN(size, align);
-	if (unlikely(align > page_size(heap)))
-		return __quarry_heap_take_aligned(heap, pages_for(heap, size), align);
-	if (unlikely(size > heap->max_small))
-		return __quarry_heap_take_run(heap, pages_for(heap, size));
-	class = &heap->classes[class_of(size)];
 	if (unlikely(!class->bits))
 		return __quarry_heap_take_slow(heap, size, align, class);
 	return take_long(heap, class);
 }
 
+/* A block for a size and an alignment that can be right, or NULL. */
+static void *take(struct quarry_heap *heap, size_t size, size_t align)
+{
+	lockdep_assert_held(&heap->lock);
+
+	/* A multiple of the alignment, for then the class' size is one as well. */
+	if (align > page_size(heap))
+		return __quarry_heap_take_aligned(heap, pages_for(heap, size), align);
+	size = ALIGN(size, align);
+	if (size > heap->max_small)
+		return __quarry_heap_take_run(heap, pages_for(heap, size));
+	return take_small(heap, size, align, class_for(heap, size));
+}
+
 /* With the lock held; that there is no room is no failure. */
 void *__quarry_heap_alloc(struct quarry_heap *heap, size_t size)
 {
-	return take(heap, size, 1);
+	return unmark(heap, take(heap, size, 1));
 }
 
 /*
- * There was no room: free what is queued, then fetch memory, and look again after
- * each. Whoever can wait is never refused memory that there is (@sure). The lock is held
- * before and after, but not all the while. A fetched extent is used before the lock is
- * dropped, so that nobody can give it back as empty.
+ * There was no room: free what is queued and what CPUs have at hand, then fetch memory, and
+ * look again after each. Whoever can wait is never refused memory that there is (@sure). The
+ * lock is held before and after, but not all the while. A fetched extent is used before the
+ * lock is dropped, so that nobody can give it back as empty.
  */
 static noinline void *look_again(struct quarry_heap *heap, size_t size, size_t align,
 				 bool sure, unsigned long irq)
@@ -205,9 +212,10 @@ static noinline void *look_again(struct quarry_heap *heap, size_t size, size_t a
 	struct quarry_heap_extent *extent;
 	void *block = NULL;
 
-	if (heap->queued) {
+	if (heap->queued || heap->caches) {
 		raw_spin_unlock_irqrestore(&heap->lock, irq);
 		__quarry_heap_reap(heap);
+		__quarry_heap_reclaim_cached(heap);
 		raw_spin_lock_irqsave(&heap->lock, irq);
 		block = take(heap, size, align);
 	}
@@ -230,7 +238,7 @@ static noinline __cold void *no_room(struct quarry_heap *heap, size_t size, size
 {
 	void *block = NULL;
 
-	if (heap->queued || heap->grower.grow)
+	if (heap->queued || heap->caches || heap->grower.grow)
 		block = look_again(heap, size, align, false, irq);
 	if (!block && !heap->broken)
 		fail(heap, size, align);
@@ -253,13 +261,35 @@ static noinline __cold void *alloc_slow(struct quarry_heap *heap, size_t size, s
 	return block;
 }
 
-static __always_inline void *alloc_if_room(struct quarry_heap *heap, size_t size, size_t align)
+/*
+ * A block of a class without magazines. Not inline, as what has magazines needs none of the
+ * registers that this does.
+ */
+static noinline void *alloc_small(struct quarry_heap *heap, size_t size,
+				  struct quarry_heap_class *class)
 {
 	unsigned long irq;
 	void *block;
 
 	raw_spin_lock_irqsave(&heap->lock, irq);
 	/* Set by those who queue, without the lock; then or with the next call. */
+	if (unlikely(data_race(heap->queued)))
+		return alloc_slow(heap, size, 1, irq);
+	block = take_small(heap, size, 1, class);
+	if (unlikely(!block))
+		return no_room(heap, size, 1, irq);
+	raw_spin_unlock_irqrestore(&heap->lock, irq);
+	return block;
+}
+
+/* Past the magazines, if there are any. */
+void *__quarry_heap_alloc_locked(struct quarry_heap *heap, size_t size, size_t align)
+{
+	unsigned long irq;
+	void *block;
+
+	raw_spin_lock_irqsave(&heap->lock, irq);
+	/* As above. */
 	if (unlikely(data_race(heap->queued)))
 		return alloc_slow(heap, size, align, irq);
 	block = take(heap, size, align);
@@ -269,25 +299,36 @@ static __always_inline void *alloc_if_room(struct quarry_heap *heap, size_t size
 	return block;
 }
 
-/* While failures are injected. */
-static noinline __cold void *alloc_armed(struct quarry_heap *heap, size_t size, size_t align)
+/* While failures are injected: whether this is one. */
+static noinline __cold bool is_injected(struct quarry_heap *heap, size_t size, size_t align)
 {
 	unsigned long irq;
 
 	if (!quarry_inject(QUARRY_INJECT_HEAP_ALLOC, size))
-		return alloc_if_room(heap, size, align);
+		return false;
 	raw_spin_lock_irqsave(&heap->lock, irq);
 	if (!heap->broken)
 		fail(heap, size, align);
 	raw_spin_unlock_irqrestore(&heap->lock, irq);
-	return NULL;
+	return true;
 }
 
-static __always_inline void *alloc(struct quarry_heap *heap, size_t size, size_t align)
+/* A block for a size and an alignment that can be right, in whatever way. */
+static noinline void *alloc(struct quarry_heap *heap, size_t size, size_t align)
 {
-	if (quarry_inject_armed())
-		return alloc_armed(heap, size, align);
-	return alloc_if_room(heap, size, align);
+	size_t whole = align <= page_size(heap) ? ALIGN(size, align) : SIZE_MAX;
+	struct quarry_magazines *magazines = NULL;
+	void *block;
+
+	if (quarry_inject_armed() && is_injected(heap, size, align))
+		return NULL;
+	if (whole <= heap->max_small)
+		magazines = READ_ONCE(class_for(heap, whole)->magazines);
+	if (!magazines)
+		return __quarry_heap_alloc_locked(heap, size, align);
+	if (likely(get_recent(heap, magazines, &block)))
+		return block;
+	return __quarry_heap_alloc_cached(heap, whole, align);
 }
 
 /* As quarry_heap_alloc(), but that there is no room is no failure. */
@@ -299,7 +340,17 @@ void *__quarry_heap_try_alloc(struct quarry_heap *heap, size_t size)
 	raw_spin_lock_irqsave(&heap->lock, irq);
 	block = take(heap, size, 1) ?: look_again(heap, size, 1, true, irq);
 	unlock_freed(heap, irq);
-	return block;
+	return unmark(heap, block);
+}
+
+/* What is wrong, or larger than small blocks, or may have to fail. */
+static noinline void *alloc_other(struct quarry_heap *heap, size_t size, unsigned long caller)
+{
+	if (is_bad_size(size))
+		return refuse_size(heap, size, 1, caller);
+	if (quarry_inject_armed())
+		return alloc(heap, size, 1);
+	return __quarry_heap_alloc_locked(heap, size, 1);
 }
 
 /**
@@ -314,15 +365,26 @@ void *__quarry_heap_try_alloc(struct quarry_heap *heap, size_t size)
  * is aligned to its size.
  *
  * Context: any but NMI, as far as the grower allows that. O(1), but for a run
- * of pages O(log2(pages)); fetching memory comes on top.
+ * of pages O(log2(pages)); fetching memory comes on top, and filling a magazine with up to
+ * 8 blocks, see quarry_heap_set_caching().
  * Return: the block; NULL if there is no room, the size is 0 or above LONG_MAX, or the
  * heap is out of service.
  */
 void *quarry_heap_alloc(struct quarry_heap *heap, size_t size)
 {
-	if (is_bad_size(size))
-		return refuse_size(heap, size, 1, _RET_IP_);
-	return alloc(heap, size, 1);
+	struct quarry_magazines *magazines;
+	struct quarry_heap_class *class;
+	void *block;
+
+	if (unlikely(size - 1 >= heap->max_small) || quarry_inject_armed())
+		return alloc_other(heap, size, _RET_IP_);
+	class = class_for(heap, size);
+	magazines = READ_ONCE(class->magazines);
+	if (likely(!magazines))
+		return alloc_small(heap, size, class);
+	if (likely(get_recent(heap, magazines, &block)))
+		return block;
+	return __quarry_heap_alloc_cached(heap, size, 1);
 }
 EXPORT_SYMBOL_GPL(quarry_heap_alloc);
 
@@ -392,19 +454,14 @@ EXPORT_SYMBOL_GPL(quarry_heap_calloc);
 /* The extent that holds an address, or NULL. */
 struct quarry_heap_extent *__quarry_heap_extent(struct quarry_heap *heap, unsigned long addr)
 {
-	const unsigned long *base = heap->bases;
 	struct quarry_heap_extent *extent;
-	unsigned int nr;
 
 	lockdep_assert_held(&heap->lock);
 
-	/* Of no extent, the first was retired, and has no size. */
-	for (nr = heap->nr_extents; nr > 1; nr -= nr / 2)
-		base += base[nr / 2] <= addr ? nr / 2 : 0;
-	extent = &heap->extents[heap->by_addr[base - heap->bases]];
+	extent = find_extent(heap, addr);
 	if (!contains(extent, addr))
 		return NULL;
-	heap->last = extent;
+	WRITE_ONCE(heap->last, extent);
 	return extent;
 }
 
@@ -417,7 +474,7 @@ static __always_inline bool release(struct quarry_heap *heap, struct quarry_heap
 	u64 old = spot->bits, new;
 
 	set_free_mark(heap, addr);
-	if (unlikely(!class)) {
+	if (unlikely(spot->kind == KIND_RUN)) {
 		__quarry_heap_release_run(heap, extent, page);
 		return false;
 	}
@@ -461,6 +518,8 @@ static enum heap_verdict find(struct quarry_heap *heap, unsigned long addr,
 	*extent = extent_at(heap, addr);
 	if (heap->broken || !find_addr(heap, *extent, addr, spot))
 		return __quarry_heap_why_not(heap, *extent, addr);
+	if (is_cached(heap, spot->class, addr))
+		return FREE_ALREADY;
 	if (heap->queued && has_deferred_mark(heap, addr))
 		return QUEUED_ALREADY;
 	return RELEASED;
@@ -487,7 +546,21 @@ static noinline __cold int free_slow(struct quarry_heap *heap, unsigned long add
 	return __quarry_heap_refuse_addr(heap, verdict, addr, caller);
 }
 
-static __always_inline int free_block(struct quarry_heap *heap, unsigned long addr)
+/* Past the magazines, if there are any, but not without looking whether it is in one. */
+int __quarry_heap_free_locked(struct quarry_heap *heap, unsigned long addr,
+			      unsigned long caller)
+{
+	unsigned long irq;
+
+	raw_spin_lock_irqsave(&heap->lock, irq);
+	return free_slow(heap, addr, irq, caller);
+}
+
+/*
+ * Without magazines. Called as the last thing that quarry_heap_free() does, whose caller is
+ * so this one's; and not inline, as in alloc_small().
+ */
+static noinline int free_block(struct quarry_heap *heap, unsigned long addr)
 {
 	struct quarry_heap_extent *extent;
 	struct heap_spot spot = {};
@@ -512,6 +585,13 @@ static __always_inline int free_block(struct quarry_heap *heap, unsigned long ad
 	return 0;
 }
 
+/* In whatever way. */
+static int free_any(struct quarry_heap *heap, unsigned long addr, unsigned long caller)
+{
+	return heap->caches ? __quarry_heap_free_cached(heap, addr, caller) :
+			      __quarry_heap_free_locked(heap, addr, caller);
+}
+
 /**
  * quarry_heap_free() - free a block
  * @heap: the heap
@@ -530,7 +610,13 @@ static __always_inline int free_block(struct quarry_heap *heap, unsigned long ad
  */
 int quarry_heap_free(struct quarry_heap *heap, const void *block)
 {
-	return free_block(heap, (unsigned long)block);
+	unsigned long addr = (unsigned long)block;
+
+	if (likely(!heap->recent))
+		return free_block(heap, addr);
+	if (likely(put_recent(heap, addr)))
+		return 0;
+	return __quarry_heap_free_cached(heap, addr, _RET_IP_);
 }
 EXPORT_SYMBOL_GPL(quarry_heap_free);
 
@@ -562,7 +648,7 @@ int quarry_heap_free_checked(struct quarry_heap *heap, const void *block,
 		if (err)
 			return err;
 	}
-	return free_block(heap, (unsigned long)block);
+	return free_any(heap, (unsigned long)block, _RET_IP_);
 }
 EXPORT_SYMBOL_GPL(quarry_heap_free_checked);
 
@@ -573,7 +659,7 @@ static bool resize(struct quarry_heap *heap, struct quarry_heap_extent *extent,
 {
 	if (!spot->class)
 		return __quarry_heap_resize_run(heap, extent, spot->page, pages_for(heap, size));
-	return size <= heap->max_small && &heap->classes[class_of(size)] == spot->class;
+	return size <= heap->max_small && class_for(heap, size) == spot->class;
 }
 
 /**
@@ -630,8 +716,9 @@ void *quarry_heap_realloc(struct quarry_heap *heap, void *block, size_t size)
 		new = new ?: block;
 	}
 	if (new && new != block) {
+		unmark(heap, new);
 		memmove(new, block, min(old, size));
-		free_block(heap, addr);
+		free_any(heap, addr, _RET_IP_);
 	}
 	return new;
 }

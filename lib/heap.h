@@ -21,6 +21,9 @@
 /* Classes of small blocks, with some that aren't used; lib/heap.c says which these are. */
 #define QUARRY_HEAP_NR_CLASSES	64
 
+/* Sizes of small blocks are told apart in steps of 8 B, up to 4 KiB. */
+#define QUARRY_HEAP_NR_STEPS	512
+
 /* Alignments that classes are told apart by: 8 B to 512 B. */
 #define QUARRY_HEAP_NR_ALIGNS	7
 
@@ -73,13 +76,15 @@ struct quarry_heap_failure {
 
 /**
  * struct quarry_heap_stats - exact figures of one moment
- * @total: bytes managed, the metadata not among them
+ * @total: bytes managed, the metadata not among them, nor what caching needs
  * @memory: bytes of memory that the heap was given and has, metadata included
  * @used: bytes in blocks in use, by their real sizes
  * @free: the rest; some of it may lie in pages of small blocks of other sizes
- * @peak: most bytes that were in use at once
+ * @cached: of these, bytes in free blocks that CPUs have at hand
+ * @peak: most bytes that were in use at once, those at hand included
  * @largest_free: the largest size that quarry_heap_alloc() would serve now
- *	without growing; a power of two below it may fail, as it is aligned
+ *	without growing, or taking from CPUs what they have at hand; a power of two
+ *	below it may fail, as it is aligned
  * @page_size: the page size that the heap works with
  * @nr_used: blocks in use
  * @nr_allocs: blocks handed out since init (a reallocation that moves counts too)
@@ -100,6 +105,7 @@ struct quarry_heap_stats {
 	u64 memory;
 	u64 used;
 	u64 free;
+	u64 cached;
 	u64 peak;
 	u64 largest_free;
 	u64 page_size;
@@ -122,6 +128,7 @@ struct quarry_heap_stats {
  * @size: bytes in a block of this class
  * @nr_used: blocks in use
  * @nr_free: blocks that are free in buckets of this class
+ * @nr_cached: of these, those that CPUs have at hand
  * @nr_buckets: buckets, runs of pages that are cut into such blocks
  * @bytes: bytes in these buckets
  */
@@ -129,6 +136,7 @@ struct quarry_heap_class_stats {
 	size_t size;
 	u64 nr_used;
 	u64 nr_free;
+	u64 nr_cached;
 	u64 nr_buckets;
 	u64 bytes;
 };
@@ -188,6 +196,11 @@ typedef int (*quarry_heap_check_t)(void *ctx, void *block, size_t size);
  */
 typedef void (*quarry_heap_flush_t)(void *ctx, void *memory, size_t size);
 
+struct heap_caches;
+struct quarry_magazines;
+struct quarry_magazines_stats;
+union heap_recent;
+
 /* Where a free run is listed: what points to it, a bin or another run. */
 struct quarry_heap_link {
 	/* private: */
@@ -216,14 +229,13 @@ struct quarry_heap_class {
 	u32 *bits;
 	unsigned long first;
 	u64 long_valid;
+	struct quarry_magazines *magazines;
 	u32 size;
 	u32 reciprocal;
 	u32 long_list;
 	u32 short_list;
 	u32 short_valid;
 	u32 nr_used;
-	u32 nr_long;
-	u32 nr_short;
 	u8 index;
 	u8 nr_single;
 	u8 long_blocks;
@@ -260,6 +272,8 @@ struct quarry_heap {
 	u64 nr_allocs;
 	struct llist_head deferred;
 	unsigned long nr_runs;
+	union heap_recent *recent;
+	struct heap_caches *caches;
 
 	u64 long_classes;
 	u64 short_classes;
@@ -268,7 +282,10 @@ struct quarry_heap {
 	unsigned long bin_bits[QUARRY_HEAP_NR_BIN_WORDS];
 	struct quarry_heap_link bins[QUARRY_HEAP_NR_BINS];
 	struct quarry_heap_class classes[QUARRY_HEAP_NR_CLASSES];
+	u16 steps[QUARRY_HEAP_NR_STEPS];
 	unsigned int nr_classes;
+	u32 nr_long[QUARRY_HEAP_NR_CLASSES];
+	u32 nr_short[QUARRY_HEAP_NR_CLASSES];
 
 	struct quarry_heap_extent extents[QUARRY_HEAP_MAX_EXTENTS];
 	unsigned long bases[QUARRY_HEAP_MAX_EXTENTS];
@@ -278,6 +295,7 @@ struct quarry_heap {
 	unsigned int nr_empty;
 	unsigned long total;
 	unsigned long memory;
+	unsigned long own;
 
 	const char *name;
 	struct quarry_heap_grower grower;
@@ -294,6 +312,7 @@ struct quarry_heap {
 	u64 nr_failures;
 	u64 nr_grows;
 	u64 nr_gives;
+	u64 nr_recycled;
 	struct quarry_heap_failure last_failure;
 };
 
@@ -305,6 +324,7 @@ int quarry_heap_shrink(struct quarry_heap *heap, const void *memory);
 int quarry_heap_set_grow(struct quarry_heap *heap, const struct quarry_heap_grower *grower);
 int quarry_heap_set_backend(struct quarry_heap *heap, struct quarry_backend *backend,
 			    size_t extent_size, unsigned int keep);
+int quarry_heap_set_caching(struct quarry_heap *heap, size_t max_size);
 int quarry_heap_fini(struct quarry_heap *heap, u64 *nr_used);
 u64 quarry_heap_destroy(struct quarry_heap *heap, quarry_heap_flush_t flush, void *ctx);
 
@@ -330,6 +350,8 @@ int quarry_heap_next(struct quarry_heap *heap, const void *addr,
 void quarry_heap_stats(struct quarry_heap *heap, struct quarry_heap_stats *stats);
 int quarry_heap_class_stats(struct quarry_heap *heap, unsigned int index,
 			    struct quarry_heap_class_stats *stats);
+int quarry_heap_cache_stats(struct quarry_heap *heap, unsigned int index,
+			    struct quarry_magazines_stats *stats);
 int quarry_heap_extent_stats(struct quarry_heap *heap, unsigned int index,
 			     struct quarry_heap_extent_stats *stats);
 int quarry_heap_verify(struct quarry_heap *heap, struct quarry_fault *fault);

@@ -199,7 +199,7 @@ static bool make_long(struct quarry_heap *heap, struct quarry_heap_class *class)
 	set_kinds(&extent->kinds[page], parts, class->long_pages);
 	extent->kinds[page] = class->index;
 	set_bits(&extent->words[page], ~0ULL);
-	class->nr_long++;
+	heap->nr_long[class->index]++;
 	class->nr_single = 0;
 	push_long(heap, class, ref_of(heap, extent, page), &extent->words[page],
 		  page_addr(heap, extent, page));
@@ -218,7 +218,7 @@ static bool make_short(struct quarry_heap *heap, struct quarry_heap_class *class
 	page = place.page;
 	extent->kinds[page] = class->index | KIND_SHORT;
 	extent->words[page] = ~0U;
-	class->nr_short++;
+	heap->nr_short[class->index]++;
 	push_short(heap, class, ref_of(heap, extent, page),
 		   short_links(heap, extent, page, class, ~0U));
 	return true;
@@ -243,6 +243,25 @@ static void *take_short(struct quarry_heap *heap, struct quarry_heap_class *clas
 	account_taken(heap, class->size);
 	return (void *)block;
 }
+
+/*
+ * A block of a bucket, when no long one has any; @last is the last bin with a run, which
+ * says, of fewer pages than EXACT_BINS, whether there is a run of so many.
+ */
+static __always_inline void *take_from_bucket(struct quarry_heap *heap,
+					      struct quarry_heap_class *class,
+					      unsigned int last)
+{
+	if (class->short_list != NO_REF)
+		return take_short(heap, class);
+	if (class->long_pages <= last && may_be_long(heap, class) && make_long(heap, class))
+		return take_long(heap, class);
+	if (class->short_blocks && last && make_short(heap, class))
+		return take_short(heap, class);
+	return NULL;
+}
+
+static_assert(MAX_LONG_PAGES < EXACT_BINS);
 
 /* A run of pages for one block of a class of whose blocks a page doesn't hold two. */
 static void *take_single(struct quarry_heap *heap, size_t size, struct quarry_heap_class *class)
@@ -271,15 +290,33 @@ static void *take_larger(struct quarry_heap *heap, size_t size, size_t align,
 }
 
 /**
+ * __quarry_heap_take_bucket() - take a block of a class
+ * @heap: the heap
+ * @class: the class
+ *
+ * From a long bucket, from a short one, or from a new one: a long one, or, in a small heap
+ * or if there is no run of pages long enough, a short one.
+ *
+ * Return: the block, or NULL.
+ */
+void *__quarry_heap_take_bucket(struct quarry_heap *heap, struct quarry_heap_class *class)
+{
+	lockdep_assert_held(&heap->lock);
+
+	if (class->bits)
+		return take_long(heap, class);
+	return take_from_bucket(heap, class, last_bin(heap));
+}
+
+/**
  * __quarry_heap_take_slow() - take a small block when no long bucket of its class has one
  * @heap: the heap
  * @size: bytes wanted, at most those of the class
  * @align: at most the page size; the class' size is a multiple of it
  * @class: the class
  *
- * From a short bucket; from a new one: a long one, or, in a small heap or if there is no
- * run of pages long enough, a short one, or a run for this block alone if it is larger than a
- * page; or else a free block of a larger class.
+ * From a bucket; or else a run for this block alone if it is too large for a short one; or
+ * else a free block of a larger class.
  *
  * Return: the block, or NULL.
  */
@@ -287,25 +324,17 @@ void *__quarry_heap_take_slow(struct quarry_heap *heap, size_t size, size_t alig
 			      struct quarry_heap_class *class)
 {
 	unsigned int last = last_bin(heap);
-	void *block = NULL;
+	void *block;
 
 	lockdep_assert_held(&heap->lock);
 
-	if (class->short_list != NO_REF)
-		return take_short(heap, class);
-	/* Of fewer pages than EXACT_BINS, the last bin says whether there is such a run. */
-	if (class->long_pages <= last && may_be_long(heap, class) && make_long(heap, class))
-		return take_long(heap, class);
+	block = take_from_bucket(heap, class, last);
+	if (likely(block))
+		return block;
 	if (pages_for(heap, size) > last)
 		return take_larger(heap, size, align, class);
-	if (!class->short_blocks)
-		block = take_single(heap, size, class);
-	else if (make_short(heap, class))
-		return take_short(heap, class);
-	return block;
+	return class->short_blocks ? NULL : take_single(heap, size, class);
 }
-
-static_assert(MAX_LONG_PAGES < EXACT_BINS);
 
 /* ---- Giving back ---- */
 
@@ -320,7 +349,7 @@ void __quarry_heap_release_long(struct quarry_heap *heap, struct quarry_heap_ext
 	if (listed && !remove_long(heap, class, ref, &extent->words[page]))
 		return;
 	set_kinds(&extent->kinds[page], insides, class->long_pages);
-	class->nr_long--;
+	heap->nr_long[class->index]--;
 	__quarry_heap_give_pages(heap, extent, page, class->long_pages);
 }
 
@@ -333,7 +362,7 @@ static void end_short(struct quarry_heap *heap, struct quarry_heap_extent *exten
 			  short_links(heap, extent, page, class, bits)))
 		return;
 	extent->kinds[page] = KIND_INSIDE;
-	class->nr_short--;
+	heap->nr_short[class->index]--;
 	__quarry_heap_give_pages(heap, extent, page, 1);
 }
 

@@ -157,6 +157,9 @@ int quarry_heap_free_deferred(struct quarry_heap *heap, const void *block)
 		return refuse_deferred(heap, verdict, addr, _RET_IP_);
 	}
 
+	if (is_cached(heap, spot.class, addr))
+		return refuse_deferred(heap, FREE_ALREADY, addr, _RET_IP_);
+
 	mark = deferred_mark(heap, addr);
 	do {
 		old = READ_ONCE(deferred->mark);

@@ -182,6 +182,7 @@ static void retire(struct quarry_heap *heap, struct quarry_heap_extent *extent)
 	heap->nr_extents--;
 	for (i = 0; i < heap->nr_extents; i++)
 		heap->bases[i] = heap->extents[heap->by_addr[i]].base;
+	heap->bases[i] = ULONG_MAX;
 	add_total(heap, -extent->size);
 	heap->memory -= extent->memory_size;
 	heap->nr_gives += extent->grown;
@@ -292,9 +293,9 @@ static struct quarry_heap_extent *extent_of_memory(struct quarry_heap *heap, con
  *
  * Frees first what is queued. Afterwards the caller may have the memory back.
  *
- * Context: any but NMI. O(extents).
+ * Context: any but NMI; with caching, a task that may sleep. O(extents).
  * Return: 0; -EINVAL if no extent that the caller gave is this memory; -EBUSY if
- * blocks in it are in use; -EIO if out of service.
+ * blocks in it are in use, what caching needs among them; -EIO if out of service.
  */
 int quarry_heap_shrink(struct quarry_heap *heap, const void *memory)
 {
@@ -303,6 +304,7 @@ int quarry_heap_shrink(struct quarry_heap *heap, const void *memory)
 	int err = 0;
 
 	__quarry_heap_reap(heap);
+	__quarry_heap_drain_cached(heap);
 
 	raw_spin_lock_irqsave(&heap->lock, irq);
 	extent = extent_of_memory(heap, memory);
@@ -476,18 +478,28 @@ static void give_to_backend(void *ctx, void *memory, size_t size)
 	(void)quarry_backend_give(heap->backend, memory, size);
 }
 
+static bool retire_any(struct quarry_heap *heap, struct quarry_heap_extent_stats *extent)
+{
+	unsigned long irq;
+	bool found;
+
+	raw_spin_lock_irqsave(&heap->lock, irq);
+	found = retire_spare(heap, 0, extent);
+	raw_spin_unlock_irqrestore(&heap->lock, irq);
+	return found;
+}
+
 /* The backend runs short: an empty extent goes back, even if it was to be kept. */
 static size_t reclaim(struct quarry_reclaimer *reclaimer)
 {
 	struct quarry_heap *heap = container_of(reclaimer, struct quarry_heap, reclaimer);
 	struct quarry_heap_extent_stats extent = {};
-	unsigned long irq;
-	bool found;
+	bool found = retire_any(heap, &extent);
 
-	raw_spin_lock_irqsave(&heap->lock, irq);
-	found = retire_spare(heap, 0, &extent);
-	raw_spin_unlock_irqrestore(&heap->lock, irq);
-
+	if (!found) {
+		__quarry_heap_reclaim_cached(heap);
+		found = retire_any(heap, &extent);
+	}
 	if (!found)
 		return 0;
 	give_to_backend(heap, extent.memory, extent.size);

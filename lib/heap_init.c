@@ -95,25 +95,43 @@ static void init_class(struct quarry_heap *heap, unsigned int kind)
 static_assert(QUARRY_HEAP_MIN_ALIGN << (QUARRY_HEAP_NR_ALIGNS - 1) == 1 << MAX_PAGE_SHIFT);
 static_assert(1 << MAX_PAGE_SHIFT <= MAX_SHORT_BLOCKS * 16);
 
+/* The class of the smallest blocks that hold a size. */
+static unsigned int class_of(size_t size)
+{
+	size_t last = (size - 1) | 8;
+	unsigned int shift = __fls(last | 64) - 3;
+
+	return (shift - 3) * 8 + (last >> shift);
+}
+
 /* Those of small blocks: the others are never taken from. */
 static void init_classes(struct quarry_heap *heap)
 {
-	unsigned int kind;
+	unsigned int kind, step;
 
 	heap->max_small = 1U << (heap->page_shift + SMALL_SHIFT);
 	for (kind = FIRST_CLASS; kind <= class_of(heap->max_small); kind++)
 		init_class(heap, kind);
 	heap->nr_classes = kind - FIRST_CLASS;
+	for (step = 0; step < heap->max_small >> STEP_SHIFT; step++)
+		heap->steps[step] = class_of((step + 1) << STEP_SHIFT) *
+				    sizeof(struct quarry_heap_class);
 }
+
+static_assert(QUARRY_HEAP_NR_STEPS << STEP_SHIFT == 1 << (MAX_PAGE_SHIFT + SMALL_SHIFT));
+static_assert(QUARRY_HEAP_NR_CLASSES * sizeof(struct quarry_heap_class) <= U16_MAX);
 
 /* ---- The beginning ---- */
 
-/* A number that no other heap's marks were made with, in this memory or elsewhere. */
+/*
+ * A number that no other heap's marks were made with, in this memory or elsewhere. It is
+ * odd, so that no mark is a pointer to something aligned, nor 0.
+ */
 static unsigned long new_secret(void)
 {
 	static atomic_long_t nr_heaps;
 
-	return hash_long(atomic_long_inc_return(&nr_heaps), BITS_PER_LONG);
+	return hash_long(atomic_long_inc_return(&nr_heaps), BITS_PER_LONG) | 1;
 }
 
 /* Everything but what depends on the memory. */
@@ -125,6 +143,7 @@ static void init(struct quarry_heap *heap, const char *name, unsigned int page_s
 	heap->page_shift = page_shift;
 	heap->secret = new_secret();
 	heap->last = heap->extents;
+	memset(heap->bases, 0xff, sizeof(heap->bases));
 	heap->waiters = RB_ROOT;
 	init_classes(heap);
 }
@@ -182,11 +201,12 @@ static void close(struct quarry_heap *heap)
 		class->short_list = NO_REF;
 		class->bits = NULL;
 		class->nr_used = 0;
-		class->nr_long = 0;
-		class->nr_short = 0;
 	}
+	memset(heap->nr_long, 0, sizeof(heap->nr_long));
+	memset(heap->nr_short, 0, sizeof(heap->nr_short));
 	heap->nr_runs = 0;
 	heap->used = 0;
+	heap->own = 0;
 	heap->nr_empty = 0;
 	heap->todo &= ~TODO_GIVE;
 }
@@ -222,6 +242,7 @@ static u64 end(struct quarry_heap *heap, bool regardless, quarry_heap_flush_t fl
 	u64 nr;
 
 	__quarry_heap_reap(heap);
+	__quarry_heap_drain_cached(heap);
 
 	raw_spin_lock_irqsave(&heap->lock, irq);
 	nr = __quarry_heap_nr_used(heap);
@@ -233,6 +254,7 @@ static u64 end(struct quarry_heap *heap, bool regardless, quarry_heap_flush_t fl
 	if (!closed)
 		return nr;
 	__quarry_heap_dismiss(heap);
+	__quarry_heap_end_caching(heap);
 	if (backend)
 		quarry_backend_del_reclaimer(backend, &heap->reclaimer);
 	flush_extents(heap, flush, ctx);
@@ -250,7 +272,7 @@ static u64 end(struct quarry_heap *heap, bool regardless, quarry_heap_flush_t fl
  * go back. Afterwards it manages nothing, and the caller may have the memory back.
  *
  * Context: any but NMI, as far as the grower allows that; a task if any task may
- * wait for memory. O(extents).
+ * wait for memory, or with caching. O(extents).
  * Return: 0; -EBUSY, and nothing changed, if blocks are in use. Walk with
  * quarry_heap_next() to see which.
  */

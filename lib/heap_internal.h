@@ -28,6 +28,9 @@
 /* Sizes are those of classes from this on: class 0 would have blocks of 8 B. */
 #define FIRST_CLASS	1
 
+/* Sizes of small blocks that have a class in common are at least so many bytes, as a shift. */
+#define STEP_SHIFT	3
+
 /*
  * Kinds of pages. Those from 1 up to KIND_RUN start a bucket: of the class in the low
  * bits, with KIND_SHORT if it is of one page.
@@ -37,6 +40,7 @@
 #define KIND_SHORT	0x40
 #define KIND_RUN	0x80
 #define KIND_EDGE	0x81
+#define KIND_OWN	0x82	/* a run that the heap itself uses */
 #define KIND_PART	0x90	/* and how many pages behind the start of a bucket */
 #define KIND_FREE	0xc0	/* and which of the three marks behind its first it had */
 #define KIND_FREE_END	0xc8
@@ -146,6 +150,12 @@ static __always_inline bool is_free_start(u8 kind)
 	return (kind & 0xf8) == KIND_FREE;
 }
 
+/* The first page of any piece. */
+static __always_inline bool is_start(u8 kind)
+{
+	return is_bucket(kind) || kind == KIND_RUN || kind == KIND_OWN || is_free_start(kind);
+}
+
 static __always_inline u32 ref_of(const struct quarry_heap *heap,
 				  const struct quarry_heap_extent *extent, u32 page)
 {
@@ -200,13 +210,13 @@ static __always_inline bool contains(const struct quarry_heap_extent *extent, un
 	return addr - extent->base < extent->size;
 }
 
-/* The class of a size from 1 on: that of the smallest blocks that hold it, if any. */
-static __always_inline unsigned int class_of(size_t size)
+/*
+ * The class of a size from 1 to heap->max_small: that of the smallest blocks that hold it.
+ * What the table has is its distance from the first class in bytes.
+ */
+static __always_inline struct quarry_heap_class *class_for(struct quarry_heap *heap, size_t size)
 {
-	size_t last = (size - 1) | 8;
-	unsigned int shift = __fls(last | 64) - 3;
-
-	return (shift - 3) * 8 + (last >> shift);
+	return (void *)heap->classes + heap->steps[(size - 1) >> STEP_SHIFT];
 }
 
 /* The bytes in a block of a class. */
@@ -408,6 +418,7 @@ static __always_inline bool find_start(struct quarry_heap *heap,
 		kind = READ_ONCE(extent->kinds[page]);
 	}
 	spot->page = page;
+	spot->kind = kind;
 	spot->class = NULL;
 	within -= (unsigned long)page << heap->page_shift;
 	if (unlikely(!is_bucket(kind)))
@@ -417,7 +428,6 @@ static __always_inline bool find_start(struct quarry_heap *heap,
 	/* One pointer, and not an index that is made one again for each member. */
 	OPTIMIZER_HIDE_VAR(class);
 	spot->class = class;
-	spot->kind = kind;
 	product = (u64)(u32)within * class->reciprocal;
 	if (unlikely((u32)product >= class->reciprocal))
 		return false;
@@ -433,6 +443,24 @@ static __always_inline bool find_addr(struct quarry_heap *heap,
 				      unsigned long addr, struct heap_spot *spot)
 {
 	return extent && find_start(heap, extent, addr - extent->base, spot);
+}
+
+/*
+ * Whether a block that find_start() found is free all the same, in a CPU's magazine: then
+ * it has the mark that those in use don't have, if their class has magazines.
+ */
+static __always_inline bool is_cached(const struct quarry_heap *heap,
+				      const struct quarry_heap_class *class, unsigned long addr)
+{
+	return class && unlikely(class->magazines) && has_free_mark(heap, addr);
+}
+
+/* A block that is given out past the magazines of its class, if there are any. */
+static inline void *unmark(const struct quarry_heap *heap, void *block)
+{
+	if (block && heap->caches)
+		((struct heap_node *)block)->mark = 0;
+	return block;
 }
 
 /* How many pages a piece has that starts at a page; 0 if the map is damaged. */
@@ -455,6 +483,26 @@ static inline size_t spot_size(const struct quarry_heap *heap,
 	if (!spot->class)
 		return (size_t)extent->words[spot->page] << heap->page_shift;
 	return spot->class->size;
+}
+
+/*
+ * The extent that holds an address if any does. Without the lock, the arrays may change
+ * meanwhile, and it is any one.
+ */
+static __always_inline struct quarry_heap_extent *find_extent(struct quarry_heap *heap,
+							      unsigned long addr)
+{
+	const unsigned long *base = heap->bases;
+	unsigned int half;
+
+	/* Where there is no extent, a base is above all addresses. */
+	for (half = QUARRY_HEAP_MAX_EXTENTS / 2; half; half /= 2) {
+		/* As said: who asks without the lock looks at what is found. */
+		if (data_race(base[half]) <= addr)
+			base += half;
+	}
+	/* Likewise. */
+	return &heap->extents[data_race(heap->by_addr[base - heap->bases])];
 }
 
 struct quarry_heap_extent *__quarry_heap_extent(struct quarry_heap *heap, unsigned long addr);
@@ -508,13 +556,17 @@ void __quarry_heap_release_run(struct quarry_heap *heap, struct quarry_heap_exte
 			       u32 page);
 bool __quarry_heap_resize_run(struct quarry_heap *heap, struct quarry_heap_extent *extent,
 			      u32 page, unsigned long nr);
+void *__quarry_heap_take_own(struct quarry_heap *heap, size_t size, size_t align);
+void __quarry_heap_release_own(struct quarry_heap *heap, void *memory);
 u32 __quarry_heap_largest_run(struct quarry_heap *heap);
 unsigned int __quarry_heap_bin_of(unsigned long nr);
 bool __quarry_heap_is_run(struct quarry_heap *heap, const struct heap_run *run,
 			  const struct quarry_heap_link *prev, u32 *nr);
 void __quarry_heap_broken(struct quarry_heap *heap, const char *what, u32 ref);
 
-/* ---- heap_bucket.c: all but the last expect the lock ---- */
+/* ---- heap_bucket.c: all expect the lock ---- */
+
+void *__quarry_heap_take_bucket(struct quarry_heap *heap, struct quarry_heap_class *class);
 
 void *__quarry_heap_take_slow(struct quarry_heap *heap, size_t size, size_t align,
 			      struct quarry_heap_class *class);
@@ -527,7 +579,10 @@ struct heap_links *__quarry_heap_bucket_links(struct quarry_heap *heap, u32 ref,
 /* ---- heap.c ---- */
 
 void *__quarry_heap_alloc(struct quarry_heap *heap, size_t size);
+void *__quarry_heap_alloc_locked(struct quarry_heap *heap, size_t size, size_t align);
 void *__quarry_heap_try_alloc(struct quarry_heap *heap, size_t size);
+int __quarry_heap_free_locked(struct quarry_heap *heap, unsigned long addr,
+			      unsigned long caller);
 int __quarry_heap_refuse(struct quarry_heap *heap, int err, const char *what, u64 value,
 			 unsigned long caller);
 int __quarry_heap_refuse_addr(struct quarry_heap *heap, enum heap_verdict verdict,
@@ -549,6 +604,24 @@ const struct quarry_heap_extent *__quarry_heap_extent_unlocked(const struct quar
 							       unsigned long addr);
 bool __quarry_heap_reap_one(struct quarry_heap *heap);
 unsigned long __quarry_heap_reap(struct quarry_heap *heap);
+
+/* ---- heap_cache.c ---- */
+
+/* What is in all magazines: blocks, their bytes, and how many were ever put there. */
+struct heap_cached {
+	u64 nr;
+	u64 size;
+	u64 nr_puts;
+};
+
+void *__quarry_heap_alloc_cached(struct quarry_heap *heap, size_t size, size_t align);
+int __quarry_heap_free_cached(struct quarry_heap *heap, unsigned long addr,
+			      unsigned long caller);
+void __quarry_heap_reclaim_cached(struct quarry_heap *heap);
+void __quarry_heap_drain_cached(struct quarry_heap *heap);
+struct heap_cached __quarry_heap_count_cached(struct quarry_heap *heap);
+int __quarry_heap_verify_cached(struct quarry_heap *heap, struct quarry_fault *fault);
+void __quarry_heap_end_caching(struct quarry_heap *heap);
 
 /* ---- heap_stats.c ---- */
 

@@ -24,7 +24,7 @@ static bool piece_at(const struct quarry_heap *heap, const struct quarry_heap_ex
 {
 	u8 kind = extent->kinds[page];
 
-	if (!is_bucket(kind) && kind != KIND_RUN && !is_free_start(kind))
+	if (!is_start(kind))
 		return false;
 	piece->start = page;
 	piece->kind = kind;
@@ -79,15 +79,17 @@ static bool is_inside_block(const struct quarry_heap *heap,
 	u32 page = (addr - extent->base) >> heap->page_shift;
 	const struct quarry_heap_class *class;
 	struct heap_piece piece = {};
-	unsigned long index;
+	unsigned long start, index;
 
 	if (!__quarry_heap_piece(heap, extent, page, &piece))
 		return false;
 	if (!is_bucket(piece.kind))
-		return piece.kind == KIND_RUN;
+		return piece.kind == KIND_RUN || piece.kind == KIND_OWN;
 	class = &heap->classes[kind_class(piece.kind)];
-	index = (addr - page_addr(heap, extent, piece.start)) / class->size;
-	return !(get_bits(&extent->words[piece.start]) >> index & 1);
+	start = page_addr(heap, extent, piece.start);
+	index = (addr - start) / class->size;
+	return !(get_bits(&extent->words[piece.start]) >> index & 1) &&
+	       !is_cached(heap, class, start + index * class->size);
 }
 
 /* Whether a block that was freed began at an aligned address in free memory. */
@@ -136,7 +138,7 @@ size_t quarry_heap_usable_size(struct quarry_heap *heap, const void *block)
 
 	raw_spin_lock_irqsave(&heap->lock, irq);
 	extent = extent_at(heap, addr);
-	if (find_addr(heap, extent, addr, &spot))
+	if (find_addr(heap, extent, addr, &spot) && !is_cached(heap, spot.class, addr))
 		size = spot_size(heap, extent, &spot);
 	raw_spin_unlock_irqrestore(&heap->lock, irq);
 	return size;
@@ -159,7 +161,7 @@ static void describe_bucket(const struct quarry_heap *heap,
 	*block = (struct quarry_heap_block) {
 		.addr = (void *)start,
 		.size = min_t(unsigned long, class->size, end - start),
-		.used = !(bits >> index & 1),
+		.used = !(bits >> index & 1) && !is_cached(heap, class, start),
 	};
 }
 
@@ -203,7 +205,7 @@ static void describe(const struct quarry_heap *heap, const struct quarry_heap_ex
 	*block = (struct quarry_heap_block) {
 		.addr = (void *)page_addr(heap, extent, piece.start),
 		.size = (size_t)piece.nr_pages << heap->page_shift,
-		.used = piece.kind == KIND_RUN,
+		.used = !is_free_start(piece.kind),
 	};
 }
 
@@ -273,7 +275,7 @@ static struct quarry_heap_extent *extent_from(struct quarry_heap *heap, unsigned
  * block, until the answer isn't 0. The lock is taken for each step, so what changes
  * meanwhile may be seen as it was or as it is; inside of free memory, the part from
  * @addr on, or of it, is shown. What is too short for a block at the end of a
- * bucket is shown as free. Frees first what is queued.
+ * bucket is shown as free, and what caching needs as in use. Frees first what is queued.
  *
  * Context: any but NMI. O(log2(pages) + extents).
  * Return: 0; -ENOENT if there is nothing at @addr or above; -EINVAL if @block is

@@ -29,6 +29,7 @@ noinline __cold void __quarry_heap_broken(struct quarry_heap *heap, const char *
 		heap->classes[i].long_list = NO_REF;
 		heap->classes[i].short_list = NO_REF;
 		heap->classes[i].bits = NULL;
+		WRITE_ONCE(heap->classes[i].magazines, NULL);
 	}
 	heap->long_classes = 0;
 	heap->short_classes = 0;
@@ -301,6 +302,45 @@ void *__quarry_heap_take_aligned(struct quarry_heap *heap, unsigned long nr, siz
 	struct heap_place place = {};
 
 	return take_aligned(heap, nr, align, &place) ? use_run(heap, &place, nr) : NULL;
+}
+
+/*
+ * A run for the heap's own use: no block, so that nobody can free it. NULL if there is none.
+ */
+void *__quarry_heap_take_own(struct quarry_heap *heap, size_t size, size_t align)
+{
+	unsigned long nr = pages_for(heap, size);
+	struct heap_place place = {};
+
+	if (align > page_size(heap) ? !take_aligned(heap, nr, align, &place) :
+				      !take(heap, nr, true, &place))
+		return NULL;
+	place.extent->kinds[place.page] = KIND_OWN;
+	place.extent->words[place.page] = nr;
+	mark_inside(place.extent, place.page, nr);
+	heap->own += nr << heap->page_shift;
+	return (void *)page_addr(heap, place.extent, place.page);
+}
+
+/* The reverse. Whose memory it is, the map says: what is wrong there is seen there. */
+void __quarry_heap_release_own(struct quarry_heap *heap, void *memory)
+{
+	struct quarry_heap_extent *extent = __quarry_heap_extent(heap, (unsigned long)memory);
+	u32 page, nr;
+
+	lockdep_assert_held(&heap->lock);
+
+	if (heap->broken || heap->closing || WARN_ON_ONCE(!extent))
+		return;
+	page = ((unsigned long)memory - extent->base) >> heap->page_shift;
+	nr = extent->words[page];
+	if (unlikely(extent->kinds[page] != KIND_OWN || nr - 1 >= extent->nr_pages - page)) {
+		__quarry_heap_condemn(heap, ref_of(heap, extent, page));
+		return;
+	}
+	heap->own -= (unsigned long)nr << heap->page_shift;
+	extent->kinds[page] = KIND_INSIDE;
+	__quarry_heap_give_pages(heap, extent, page, nr);
 }
 
 /* Free a block that is a run. */

@@ -8,6 +8,7 @@
 #include <linux/math64.h>
 
 #include "heap_internal.h"
+#include "magazine.h"
 
 /* The bytes of the largest block that can be had without growing. */
 unsigned long __quarry_heap_largest(struct quarry_heap *heap)
@@ -43,32 +44,38 @@ u64 __quarry_heap_nr_used(const struct quarry_heap *heap)
 /**
  * quarry_heap_stats() - the figures of this moment
  * @heap: the heap
- * @stats: filled in
+ * @stats: filled in; with caching, exact if nobody uses the heap meanwhile
  *
  * Frees first what is queued.
  *
- * Context: any but NMI. O(classes).
+ * Context: any but NMI. O(classes); with caching, O(classes * CPUs).
  */
 void quarry_heap_stats(struct quarry_heap *heap, struct quarry_heap_stats *stats)
 {
-	u64 nr_used;
+	u64 nr_frees, nr_used;
+	struct heap_cached cached;
 	unsigned long irq;
 
 	__quarry_heap_reap(heap);
+	cached = __quarry_heap_count_cached(heap);
 
 	raw_spin_lock_irqsave(&heap->lock, irq);
 	nr_used = __quarry_heap_nr_used(heap);
+	/* What went to magazines and came from there wasn't seen. */
+	nr_frees = heap->nr_allocs - nr_used + heap->nr_recycled + cached.nr_puts;
+	nr_used -= cached.nr;
 	*stats = (struct quarry_heap_stats) {
-		.total = heap->total,
+		.total = heap->total - heap->own,
 		.memory = heap->memory,
-		.used = heap->used,
-		.free = heap->total - heap->used,
+		.used = heap->used - cached.size,
+		.free = heap->total - heap->own - heap->used + cached.size,
+		.cached = cached.size,
 		.peak = heap->peak,
 		.largest_free = __quarry_heap_largest(heap),
 		.page_size = page_size(heap),
 		.nr_used = nr_used,
-		.nr_allocs = heap->nr_allocs,
-		.nr_frees = heap->nr_allocs - nr_used,
+		.nr_allocs = nr_frees + nr_used,
+		.nr_frees = nr_frees,
 		.nr_failures = heap->nr_failures,
 		.nr_misuses = atomic_long_read(&heap->nr_refused),
 		.nr_grows = heap->nr_grows,
@@ -90,13 +97,15 @@ EXPORT_SYMBOL_GPL(quarry_heap_stats);
  * @index: which class, from 0 up to the number that quarry_heap_stats() says, by size
  * @stats: filled in
  *
- * Context: any but NMI. O(1).
+ * Context: any but NMI. O(1); with caching, O(CPUs).
  * Return: 0; -ENOENT if there is no such class; -EINVAL if @stats is NULL.
  */
 int quarry_heap_class_stats(struct quarry_heap *heap, unsigned int index,
 			    struct quarry_heap_class_stats *stats)
 {
+	struct quarry_magazines_stats cached = {};
 	const struct quarry_heap_class *class;
+	u64 nr_long, nr_short;
 	unsigned long irq;
 
 	if (!stats)
@@ -104,16 +113,19 @@ int quarry_heap_class_stats(struct quarry_heap *heap, unsigned int index,
 	if (index >= heap->nr_classes)
 		return -ENOENT;
 	class = &heap->classes[FIRST_CLASS + index];
+	quarry_heap_cache_stats(heap, index, &cached);
 
 	raw_spin_lock_irqsave(&heap->lock, irq);
+	nr_long = heap->nr_long[class->index];
+	nr_short = heap->nr_short[class->index];
 	*stats = (struct quarry_heap_class_stats) {
 		.size = class->size,
-		.nr_used = class->nr_used,
-		.nr_free = (u64)class->nr_long * class->long_blocks +
-			   (u64)class->nr_short * class->short_blocks - class->nr_used,
-		.nr_buckets = (u64)class->nr_long + class->nr_short,
-		.bytes = ((u64)class->nr_long * class->long_pages + class->nr_short) <<
-			 heap->page_shift,
+		.nr_used = class->nr_used - cached.nr_cached,
+		.nr_free = nr_long * class->long_blocks + nr_short * class->short_blocks -
+			   class->nr_used + cached.nr_cached,
+		.nr_cached = cached.nr_cached,
+		.nr_buckets = nr_long + nr_short,
+		.bytes = (nr_long * class->long_pages + nr_short) << heap->page_shift,
 	};
 	raw_spin_unlock_irqrestore(&heap->lock, irq);
 	return 0;

@@ -17,6 +17,7 @@ struct census {
 	u64 used;
 	u64 nr_used;
 	u64 total;
+	u64 own;
 	unsigned int nr_empty;
 	unsigned long nr_runs;
 	u32 nr_listed[2][QUARRY_HEAP_NR_CLASSES];
@@ -118,6 +119,10 @@ static int verify_piece(struct quarry_heap *heap, const struct quarry_heap_exten
 		return verify_bucket(heap, extent, piece, census, fault);
 	if (is_free_start(piece->kind))
 		return verify_free_run(heap, extent, piece, census, fault);
+	if (piece->kind == KIND_OWN) {
+		census->own += (u64)piece->nr_pages << heap->page_shift;
+		return 0;
+	}
 	census->nr_used++;
 	census->used += (u64)piece->nr_pages << heap->page_shift;
 	return 0;
@@ -134,7 +139,7 @@ static int verify_extent(struct quarry_heap *heap, const struct quarry_heap_exte
 		piece.start = page;
 		piece.kind = extent->kinds[page];
 		piece.nr_pages = piece_pages(heap, extent, page);
-		if (!is_bucket(piece.kind) && piece.kind != KIND_RUN && !is_free_start(piece.kind))
+		if (!is_start(piece.kind))
 			return fault_at(fault, "kind of a piece", offset_of(heap, page), KIND_RUN,
 					piece.kind);
 		if (!piece.nr_pages || piece.nr_pages > extent->nr_pages - page)
@@ -226,12 +231,12 @@ static int verify_class(struct quarry_heap *heap, unsigned int kind, const struc
 		return err;
 	if (!!class->bits != listed)
 		return fault_at(fault, "first long bucket", kind, class->long_list, NO_REF);
-	if (class->nr_long != census->nr_long[kind])
+	if (heap->nr_long[kind] != census->nr_long[kind])
 		return fault_at(fault, "count of long buckets", 0, census->nr_long[kind],
-				class->nr_long);
-	if (class->nr_short != census->nr_short[kind])
+				heap->nr_long[kind]);
+	if (heap->nr_short[kind] != census->nr_short[kind])
 		return fault_at(fault, "count of short buckets", 0, census->nr_short[kind],
-				class->nr_short);
+				heap->nr_short[kind]);
 	if (class->nr_used != census->nr_blocks[kind])
 		return fault_at(fault, "count of a class's blocks in use", 0,
 				census->nr_blocks[kind], class->nr_used);
@@ -290,6 +295,9 @@ static noinline int verify_totals(const struct quarry_heap *heap, const struct c
 
 	if (heap->total != census->total)
 		return fault_at(fault, "total of bytes", 0, census->total, heap->total);
+	if (heap->own != census->own)
+		return fault_at(fault, "count of bytes for the heap's own use", 0, census->own,
+				heap->own);
 	if (heap->used != census->used)
 		return fault_at(fault, "count of bytes in use", 0, census->used, heap->used);
 	if (nr_used != census->nr_used)
@@ -340,6 +348,8 @@ int quarry_heap_verify(struct quarry_heap *heap, struct quarry_fault *fault)
 	raw_spin_lock_irqsave(&heap->lock, irq);
 	err = verify(heap, &found);
 	raw_spin_unlock_irqrestore(&heap->lock, irq);
+	if (!err)
+		err = __quarry_heap_verify_cached(heap, &found);
 
 	if (err)
 		quarry_report_fault("heap", heap->name, &found);

@@ -206,6 +206,7 @@ static int wait(struct quarry_heap *heap, struct waiter *waiter, long timeout)
 
 	if (!join_queue(heap, waiter))
 		return waiter->err;
+	__quarry_heap_drain_cached(heap);
 
 	left = wait_for_completion_killable_timeout(&waiter->done, timeout);
 	if (left > 0)

@@ -254,36 +254,39 @@ static __always_inline bool __quarry_magazines_push_back(struct quarry_magazines
 }
 
 /*
- * Take an item from the loaded magazine. False, and @item is as it was, if it has none, or
- * an interrupt came and changed the state, so that what was read may be of before and after.
+ * Take an item from the loaded magazine of this CPU, with preemption off. False, and @item
+ * is as it was, if it has none, or an interrupt came and changed the state, so that what
+ * was read may be of before and after.
  */
-static __always_inline bool __quarry_magazines_pop(struct quarry_magazines *magazines,
-						   unsigned long *item)
+static __always_inline bool __quarry_magazines_pop_here(struct quarry_magazines_cpu *cpu,
+							unsigned long *item)
 {
-	struct quarry_magazines_cpu *cpu;
-	unsigned long nr, top;
-	long state;
+	long state = local_read(&cpu->state);
+	unsigned long nr = state & QUARRY_MAGAZINES_NR, top;
 
-	preempt_disable();
-	cpu = __quarry_magazines_this(magazines);
-	state = local_read(&cpu->state);
-	nr = state & QUARRY_MAGAZINES_NR;
 	if (unlikely(!nr))
-		goto none;
+		return false;
 	barrier();
 	/* Likewise, by the exchange. */
 	top = data_race(cpu->items[nr - 1]);
 	if (unlikely(!local_try_cmpxchg(&cpu->state, &state,
 					state + QUARRY_MAGAZINES_CHANGE - 1)))
-		goto none;
+		return false;
 	local_inc(&cpu->nr_gets);
-	preempt_enable();
 	*item = top;
 	return true;
+}
 
-none:
+/* The same from any context. */
+static __always_inline bool __quarry_magazines_pop(struct quarry_magazines *magazines,
+						   unsigned long *item)
+{
+	bool done;
+
+	preempt_disable();
+	done = __quarry_magazines_pop_here(__quarry_magazines_this(magazines), item);
 	preempt_enable();
-	return false;
+	return done;
 }
 
 /* Put an item on the loaded magazine, with interrupts off; false if there is no room. */

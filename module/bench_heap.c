@@ -20,6 +20,7 @@
 #include "bench_memory.h"
 
 #define HEAP_PAGE	512
+#define MOST_CACHED	2048
 
 /* ---- The heap ---- */
 
@@ -73,6 +74,22 @@ static void *heap_64_setup(u64 size)
 	return heap_setup_extents(size, QUARRY_HEAP_MAX_EXTENTS);
 }
 
+/* One whose CPUs have all sizes of the workloads at hand. */
+static void *heap_cached_setup(u64 size)
+{
+	struct heap_space *space = heap_setup(size);
+	int err;
+
+	if (IS_ERR(space))
+		return space;
+	err = quarry_heap_set_caching(&space->heap, MOST_CACHED);
+	if (!err)
+		return space;
+	vfree(space->memory);
+	kvfree(space);
+	return ERR_PTR(err);
+}
+
 static void heap_teardown(void *ctx)
 {
 	struct heap_space *space = ctx;
@@ -121,6 +138,7 @@ static u64 heap_usable(void *ctx)
 	}
 
 static const struct bench_allocator heap = HEAP("quarry_heap", heap_setup);
+static const struct bench_allocator heap_cached = HEAP("quarry_heap cached", heap_cached_setup);
 static const struct bench_allocator heap_64 = HEAP("quarry_heap 64 extents", heap_64_setup);
 
 /* ---- States of a heap ---- */
@@ -365,6 +383,7 @@ static const struct bench_workload workloads[] = {
 static const struct bench_allocator *const allocators[] = {
 	&bench_nothing,
 	&heap,
+	&heap_cached,
 	&zone,
 	&bench_kmalloc,
 	&bench_gen_pool_16,

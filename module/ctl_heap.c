@@ -28,6 +28,7 @@ enum word {
 	COUNT,
 	PAGE,
 	GROW,
+	CACHING,
 	ALIGN,
 	ZERO,
 	DEFERRED,
@@ -41,6 +42,7 @@ static const struct quarry_ctl_word words[] = {
 	[COUNT]		= { NULL, "COUNT", QUARRY_CTL_NUMBER },
 	[PAGE]		= { "page", "SIZE", QUARRY_CTL_NUMBER },
 	[GROW]		= { "grow", "SIZE", QUARRY_CTL_NUMBER },
+	[CACHING]	= { "caching", "SIZE", QUARRY_CTL_NUMBER },
 	[ALIGN]		= { "align", "SIZE", QUARRY_CTL_NUMBER },
 	[ZERO]		= { "zero", NULL, QUARRY_CTL_FLAG },
 	[DEFERRED]	= { "deferred", NULL, QUARRY_CTL_FLAG },
@@ -108,6 +110,13 @@ static int start_growing(const struct quarry_ctl_call *call, struct quarry_heap 
 				       quarry_ctl_size(call, GROW), 1);
 }
 
+static int start_caching(const struct quarry_ctl_call *call, struct quarry_heap *heap)
+{
+	if (!quarry_ctl_given(call, CACHING))
+		return 0;
+	return quarry_heap_set_caching(heap, quarry_ctl_size(call, CACHING));
+}
+
 static int start(const struct quarry_ctl_call *call, struct made *made, void *memory)
 {
 	struct quarry_named_heap *shown = &made->subject.shown;
@@ -120,7 +129,7 @@ static int start(const struct quarry_ctl_call *call, struct made *made, void *me
 	err = quarry_heap_init(&made->heap, made->name, memory, quarry_ctl_size(call, SIZE), page);
 	if (err)
 		return err;
-	err = start_growing(call, &made->heap) ?:
+	err = start_growing(call, &made->heap) ?: start_caching(call, &made->heap) ?:
 	      quarry_named_add(&quarry_heap_kind, &shown->named);
 	if (err)
 		quarry_heap_destroy(&made->heap, NULL, NULL);
@@ -426,7 +435,7 @@ static int run_reap(struct quarry_ctl_call *call)
 }
 
 static const struct quarry_ctl_command commands[] = {
-	{ "create", BIT(NAME) | BIT(SIZE), BIT(PAGE) | BIT(GROW), run_create },
+	{ "create", BIT(NAME) | BIT(SIZE), BIT(PAGE) | BIT(GROW) | BIT(CACHING), run_create },
 	{ "destroy", BIT(NAME), BIT(FORCE), run_destroy },
 	{ "extend", BIT(NAME) | BIT(SIZE), 0, run_extend },
 	{ "shrink", BIT(NAME) | BIT(OFFSET), 0, run_shrink },
@@ -445,7 +454,8 @@ struct quarry_ctl quarry_heap_ctl = {
 	.nr_words = ARRAY_SIZE(words),
 	.notes =
 		"# NAME is that of a heap made here, or default.\n"
-		"# SIZE is in bytes, or with a suffix K, M or G; grow is the size of an extent.\n"
+		"# SIZE is in bytes, or with a suffix K, M or G; grow is the size of an extent,\n"
+		"# and caching that of the largest blocks that CPUs have at hand.\n"
 		"# OFFSET is in bytes from the start of the region.\n"
 		"# free, realloc and freeall work on blocks that were made here.\n",
 	.lock = __MUTEX_INITIALIZER(quarry_heap_ctl.lock),

@@ -5,6 +5,7 @@
 #include <linux/debugfs.h>
 #include <linux/seq_file.h>
 
+#include "../lib/magazine.h"
 #include "ctl.h"
 #include "debugfs.h"
 #include "instance.h"
@@ -36,6 +37,7 @@ static int heap_stats_show(struct seq_file *m, void *unused)
 	seq_printf(m, "memory: %llu bytes\n", stats.memory);
 	seq_printf(m, "used: %llu bytes\n", stats.used);
 	seq_printf(m, "free: %llu bytes\n", stats.free);
+	seq_printf(m, "cached: %llu bytes\n", stats.cached);
 	seq_printf(m, "peak: %llu bytes\n", stats.peak);
 	seq_printf(m, "largest_free: %llu bytes\n", stats.largest_free);
 	seq_printf(m, "page_size: %llu bytes\n", stats.page_size);
@@ -63,13 +65,35 @@ static int heap_classes_show(struct seq_file *m, void *unused)
 	struct quarry_heap_class_stats stats;
 	unsigned int i;
 
-	seq_puts(m, "    size       used       free    buckets      bytes\n");
+	seq_puts(m, "    size       used       free     cached    buckets      bytes\n");
 	for (i = 0; !quarry_heap_class_stats(heap, i, &stats); i++)
-		seq_printf(m, "%8zu %10llu %10llu %10llu %10llu\n", stats.size, stats.nr_used,
-			   stats.nr_free, stats.nr_buckets, stats.bytes);
+		seq_printf(m, "%8zu %10llu %10llu %10llu %10llu %10llu\n", stats.size,
+			   stats.nr_used, stats.nr_free, stats.nr_cached, stats.nr_buckets,
+			   stats.bytes);
 	return 0;
 }
 DEFINE_SHOW_ATTRIBUTE(heap_classes);
+
+/* What CPUs have at hand, of the classes of which they have any. */
+static int heap_magazines_show(struct seq_file *m, void *unused)
+{
+	struct quarry_heap *heap = heap_of(m->private);
+	struct quarry_heap_class_stats class;
+	struct quarry_magazines_stats stats;
+	unsigned int i;
+
+	seq_puts(m, "size rounds cached  full empty         gets         puts get_misses put_misses\n");
+	for (i = 0; !quarry_heap_class_stats(heap, i, &class); i++) {
+		if (quarry_heap_cache_stats(heap, i, &stats))
+			continue;
+		seq_printf(m, "%4zu %6u %6llu %5llu %5llu %12llu %12llu %10llu %10llu\n",
+			   class.size, stats.rounds, stats.nr_cached, stats.nr_full,
+			   stats.nr_empty, stats.nr_gets, stats.nr_puts, stats.nr_get_misses,
+			   stats.nr_put_misses);
+	}
+	return 0;
+}
+DEFINE_SHOW_ATTRIBUTE(heap_magazines);
 
 static int heap_extents_show(struct seq_file *m, void *unused)
 {
@@ -103,6 +127,7 @@ static const struct quarry_named_file heap_files[] = {
 	{ "stats", 0444, &heap_stats_fops },
 	{ "classes", 0444, &heap_classes_fops },
 	{ "extents", 0444, &heap_extents_fops },
+	{ "magazines", 0444, &heap_magazines_fops },
 	{}
 };
 
