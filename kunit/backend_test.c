@@ -326,6 +326,59 @@ static void what_they_give_joins(struct kunit *test)
 	disband(test, all);
 }
 
+/* Nobody gives much at once, but all that is needed in the end. */
+static void they_are_asked_for_as_long_as_they_give(struct kunit *test)
+{
+	static const int nr_pages[NR_HOARDERS] = { [1] = NR_PAGES };
+	struct qtest_backing *backing = test->priv;
+	struct hoarder *all = hoarders(test, nr_pages);
+	void *range = quarry_backend_take(&backing->backend, SZ_64K);
+
+	KUNIT_EXPECT_NOT_NULL(test, range);
+	KUNIT_EXPECT_EQ(test, stats_of(backing).reclaimed, (u64)SZ_64K);
+	KUNIT_EXPECT_EQ(test, stats_of(backing).nr_reclaims, 16ULL);
+	KUNIT_EXPECT_EQ(test, stats_of(backing).nr_failures, 0ULL);
+	KUNIT_EXPECT_NULL(test, quarry_backend_take(&backing->backend, PAGES(NR_PAGES)));
+	KUNIT_EXPECT_EQ(test, all[1].nr_pages, 0);
+	KUNIT_EXPECT_EQ(test, stats_of(backing).nr_failures, 1ULL);
+	EXPECT_OK(test, quarry_backend_give(&backing->backend, range, SZ_64K));
+	disband(test, all);
+}
+
+/* Who stands on another one came after it, and is to give first. */
+static void the_youngest_is_asked_first(struct kunit *test)
+{
+	static const int nr_pages[NR_HOARDERS] = {};
+	struct qtest_backing *backing = test->priv;
+	struct hoarder *all = hoarders(test, nr_pages);
+	int i, round;
+
+	for (round = 0; round < 3; round++) {
+		KUNIT_EXPECT_EQ(test, quarry_backend_reclaim(&backing->backend), (size_t)0);
+		for (i = 1; i < NR_HOARDERS; i++)
+			KUNIT_EXPECT_LT(test, all[i].turn, all[i - 1].turn);
+	}
+	disband(test, all);
+}
+
+static size_t lie(struct quarry_reclaimer *reclaimer)
+{
+	return SZ_4K;
+}
+
+static void who_says_that_he_gives_is_not_asked_for_ever(struct kunit *test)
+{
+	struct qtest_backing *backing = test->priv;
+	struct quarry_reclaimer liar = { .reclaim = lie };
+
+	quarry_backend_add_reclaimer(&backing->backend, &liar);
+	KUNIT_EXPECT_NULL(test, quarry_backend_take(&backing->backend, PAGES(NR_PAGES) + 1));
+	WRITE_ONCE(backing->barren, true);
+	KUNIT_EXPECT_NULL(test, quarry_backend_take(&backing->backend, SZ_4K));
+	KUNIT_EXPECT_LE(test, stats_of(backing).nr_reclaims, 64ULL);
+	quarry_backend_del_reclaimer(&backing->backend, &liar);
+}
+
 static void reclaim_asks_all_and_adds_up(struct kunit *test)
 {
 	static const int nr_pages[NR_HOARDERS] = { 1, 0, 2, 0, 5 };
@@ -375,6 +428,9 @@ static struct kunit_case backend_cases[] = {
 	KUNIT_CASE(all_are_asked_once_before_a_request_fails),
 	KUNIT_CASE(what_the_last_of_them_gives_is_had),
 	KUNIT_CASE(what_they_give_joins),
+	KUNIT_CASE(they_are_asked_for_as_long_as_they_give),
+	KUNIT_CASE(the_youngest_is_asked_first),
+	KUNIT_CASE(who_says_that_he_gives_is_not_asked_for_ever),
 	KUNIT_CASE(reclaim_asks_all_and_adds_up),
 	KUNIT_CASE(fini_is_refused_while_reclaimers_are_there),
 	{}

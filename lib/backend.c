@@ -20,12 +20,16 @@
  *
  * 3. Running short. Allocators keep memory that nobody uses, so as not to fetch
  *    it again at once. Those who do register a reclaimer. A request that finds no
- *    memory asks each of them once to give something back, and is then tried once
- *    more: it fails only if what all others keep doesn't help.
+ *    memory asks each of them to give something back, the youngest first, as that
+ *    may stand on what an older one keeps, and is then tried once more; and so on
+ *    for as long as they give. It fails only if what all others keep doesn't help.
+ *    A buddy can have them asked for its own users as well, by
+ *    quarry_backend_reclaim_for_buddy(): then nobody is refused for what is unused.
  *
  * 4. Bounds. Taking and giving cost what the operation below costs, and a few
- *    counters; setting an owner, a store for each page. Running short costs one
- *    call of each reclaimer, each of which gives back a bounded share.
+ *    counters; setting an owner, a store for each page. Running short costs at most
+ *    MAX_RECLAIMS calls of each reclaimer, each of which gives back a bounded share,
+ *    and but for one round of them only what had been kept.
  *
  * 5. Locking. The lock guards the list of reclaimers, and is held while one of
  *    them runs, so that it can't go away meanwhile. A reclaimer may take its own
@@ -45,7 +49,10 @@
 #include <linux/string.h>
 
 #include "backend.h"
-#include "buddy.h"
+#include "buddy_internal.h"
+
+/* How often reclaimers are asked before a request fails. */
+#define MAX_RECLAIMS	64
 
 /* ---- The beginning and the end ---- */
 
@@ -124,7 +131,8 @@ static void *take_from_buddy(struct quarry_backend *backend, size_t size)
 	unsigned int flags = is_power_of_2(size) ? 0 : QUARRY_BUDDY_EXACT;
 	struct quarry_buddy_block block;
 
-	if (quarry_buddy_alloc(backend->ctx, size, flags, &block))
+	/* Who is to give memory back then, is asked here. */
+	if (__quarry_buddy_alloc(backend->ctx, size, flags, &block))
 		return NULL;
 	return (void *)(unsigned long)block.addr;
 }
@@ -199,7 +207,7 @@ void quarry_backend_add_reclaimer(struct quarry_backend *backend,
 	unsigned long irq;
 
 	raw_spin_lock_irqsave(&backend->lock, irq);
-	list_add_tail(&reclaimer->list, &backend->reclaimers);
+	list_add(&reclaimer->list, &backend->reclaimers);
 	backend->nr_reclaimers++;
 	raw_spin_unlock_irqrestore(&backend->lock, irq);
 }
@@ -264,10 +272,25 @@ size_t quarry_backend_reclaim(struct quarry_backend *backend)
 }
 EXPORT_SYMBOL_GPL(quarry_backend_reclaim);
 
+/**
+ * quarry_backend_reclaim_for_buddy() - quarry_backend_reclaim() for a buddy's users
+ * @backend: a backend of that buddy
+ *
+ * For quarry_buddy_set_reclaim(), until quarry_backend_fini().
+ *
+ * Context: as quarry_backend_reclaim().
+ * Return: bytes that came back.
+ */
+size_t quarry_backend_reclaim_for_buddy(void *backend)
+{
+	return quarry_backend_reclaim(backend);
+}
+EXPORT_SYMBOL_GPL(quarry_backend_reclaim_for_buddy);
+
 /* ---- Ranges ---- */
 
 /* Whether a range, which isn't empty, lies in the region. */
-static inline bool is_inside(const struct quarry_backend *backend, const void *range, size_t size)
+static inline bool is_range_inside(const struct quarry_backend *backend, const void *range, size_t size)
 {
 	unsigned long room = backend->region.size;
 	unsigned long offset = (unsigned long)range - (unsigned long)backend->region.base;
@@ -283,10 +306,12 @@ static inline bool is_aligned(const void *range, size_t size)
 
 static noinline __cold void *take_after_reclaim(struct quarry_backend *backend, size_t size)
 {
+	unsigned int left = READ_ONCE(backend->nr_reclaimers) ? MAX_RECLAIMS : 0;
 	void *range = NULL;
 
-	if (READ_ONCE(backend->nr_reclaimers)) {
-		quarry_backend_reclaim(backend);
+	while (!range && left--) {
+		if (!quarry_backend_reclaim(backend))
+			left = 0;
 		range = backend->ops->take(backend, size);
 	}
 	if (!range)
@@ -326,7 +351,7 @@ void *quarry_backend_take(struct quarry_backend *backend, size_t size)
 		if (!range)
 			return NULL;
 	}
-	if (unlikely(!is_inside(backend, range, size) || !is_aligned(range, size)))
+	if (unlikely(!is_range_inside(backend, range, size) || !is_aligned(range, size)))
 		return refuse_range(backend, size);
 	atomic64_inc(&backend->counters.nr_takes);
 	return range;
@@ -350,7 +375,7 @@ int quarry_backend_give(struct quarry_backend *backend, void *range, size_t size
 
 	if (!range)
 		return 0;
-	if (unlikely(!size || !is_inside(backend, range, size)))
+	if (unlikely(!size || !is_range_inside(backend, range, size)))
 		return -EINVAL;
 
 	err = backend->ops->give(backend, range, size);
@@ -378,7 +403,7 @@ void quarry_backend_set_owner(struct quarry_backend *backend, const void *range,
 	unsigned long offset = (unsigned long)range - (unsigned long)backend->region.base;
 	unsigned long page, last;
 
-	if (WARN_ON_ONCE(!size || !is_inside(backend, range, size)))
+	if (WARN_ON_ONCE(!size || !is_range_inside(backend, range, size)))
 		return;
 
 	last = (offset + (size - 1)) >> backend->page_shift;

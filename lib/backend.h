@@ -111,6 +111,7 @@ void quarry_backend_add_reclaimer(struct quarry_backend *backend,
 void quarry_backend_del_reclaimer(struct quarry_backend *backend,
 				  struct quarry_reclaimer *reclaimer);
 size_t quarry_backend_reclaim(struct quarry_backend *backend);
+size_t quarry_backend_reclaim_for_buddy(void *backend);
 void quarry_backend_set_owner(struct quarry_backend *backend, const void *range, size_t size,
 			      unsigned long owner);
 void quarry_backend_stats(struct quarry_backend *backend, struct quarry_backend_stats *stats);

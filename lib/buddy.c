@@ -48,7 +48,7 @@
  * 5. Locking. One raw spinlock guards all but what init sets. It is taken with
  *    interrupts saved, for the bounded time above, so everything may be called
  *    from any context but NMI; nothing else is taken under it. Contents are
- *    moved and misuse is logged after it is dropped.
+ *    moved, misuse is logged, and memory is asked for back after it is dropped.
  *
  * 6. Failure. A call that can't be right is refused and changes nothing but a
  *    counter. A free map and tags that contradict each other mean that the
@@ -69,6 +69,9 @@
 
 #include "buddy_internal.h"
 #include "inject.h"
+
+/* How often memory is asked for back before a request fails. */
+#define MAX_RECLAIMS	64
 
 /* What is looked for: @pages, aligned to 2^@align_order, starting in [@lo, @hi]. */
 struct want {
@@ -778,25 +781,58 @@ static unsigned int clear_range(struct quarry_buddy *buddy, unsigned long start,
 	return nr;
 }
 
-/**
- * quarry_buddy_alloc() - allocate a block
- * @buddy: the buddy
- * @size: bytes wanted; rounded up to a power of two of pages, or, with
- *	QUARRY_BUDDY_EXACT, to whole pages
- * @flags: enum quarry_buddy_flags
- * @block: filled in with the block's address and real size
- *
- * The block's address is a multiple of its size, rounded up to a power of two.
- * It comes from the lowest order that has a free block large enough, and is the
- * lowest there, or the highest with QUARRY_BUDDY_TOPDOWN.
- *
- * Context: any but NMI. O(log2(pages)), and without splits O(1).
- * Return: 0; -EINVAL if @size is 0 or above 2^63, a flag is unknown or @block
- * is NULL; -ENOSPC if no free block is large enough; -EIO if the buddy was
- * taken out of service.
- */
-int quarry_buddy_alloc(struct quarry_buddy *buddy, u64 size, unsigned int flags,
-		       struct quarry_buddy_block *block)
+/* One attempt at an allocation; with @last, that it found no room is a failure. */
+static int xalloc_once(struct quarry_buddy *buddy, const struct quarry_buddy_request *request,
+		       struct quarry_buddy_block *block, bool last)
+{
+	struct spot spot;
+	struct want want;
+	unsigned long irq;
+	int err = 0;
+
+	/* The request was looked at before. */
+	size_up_request(buddy, request, &want);
+	raw_spin_lock_irqsave(&buddy->lock, irq);
+	if (take_within(buddy, &want, &spot))
+		cut(buddy, &spot, &want);
+	else
+		err = last ? fail(buddy, -ENOSPC, request) : -EAGAIN;
+	buddy->nr_steps += want.steps;
+	raw_spin_unlock_irqrestore(&buddy->lock, irq);
+
+	if (!err)
+		describe(buddy, block, spot.start, want.pages, false);
+	return err;
+}
+
+/* Ask for memory back, and try again, until there is enough or no more. */
+static noinline __cold int alloc_again(struct quarry_buddy *buddy,
+				       const struct quarry_buddy_request *request,
+				       struct quarry_buddy_block *block)
+{
+	unsigned int left = MAX_RECLAIMS;
+	int err = -EAGAIN;
+	bool more;
+
+	while (err == -EAGAIN) {
+		more = buddy->reclaim(buddy->reclaim_ctx) && --left;
+		err = xalloc_once(buddy, request, block, !more);
+	}
+	return err;
+}
+
+static noinline __cold int alloc_anywhere_again(struct quarry_buddy *buddy, u64 size,
+						unsigned int flags,
+						struct quarry_buddy_block *block)
+{
+	struct quarry_buddy_request request = { .size = size, .max = U64_MAX, .flags = flags };
+
+	return alloc_again(buddy, &request, block);
+}
+
+/* An attempt at an allocation, and if @again, and there is who can be asked, others. */
+static __always_inline int alloc(struct quarry_buddy *buddy, u64 size, unsigned int flags,
+				 struct quarry_buddy_block *block, bool again)
 {
 	/* Initialised, as compilers that are told to do it themselves do it slowly. */
 	struct spot spot = {};
@@ -815,12 +851,45 @@ int quarry_buddy_alloc(struct quarry_buddy *buddy, u64 size, unsigned int flags,
 	if (likely(take_anywhere(buddy, &want, &spot)))
 		cut(buddy, &spot, &want);
 	else
-		err = fail_anywhere(buddy, size, flags);
+		err = again && buddy->reclaim ? -EAGAIN : fail_anywhere(buddy, size, flags);
 	raw_spin_unlock_irqrestore(&buddy->lock, irq);
 
 	if (likely(!err))
 		describe(buddy, block, spot.start, want.pages, false);
+	else if (again && err == -EAGAIN)
+		err = alloc_anywhere_again(buddy, size, flags, block);
 	return err;
+}
+
+/* quarry_buddy_alloc() for those who see to it themselves that memory comes back. */
+int __quarry_buddy_alloc(struct quarry_buddy *buddy, u64 size, unsigned int flags,
+			 struct quarry_buddy_block *block)
+{
+	return alloc(buddy, size, flags, block, false);
+}
+
+/**
+ * quarry_buddy_alloc() - allocate a block
+ * @buddy: the buddy
+ * @size: bytes wanted; rounded up to a power of two of pages, or, with
+ *	QUARRY_BUDDY_EXACT, to whole pages
+ * @flags: enum quarry_buddy_flags
+ * @block: filled in with the block's address and real size
+ *
+ * The block's address is a multiple of its size, rounded up to a power of two.
+ * It comes from the lowest order that has a free block large enough, and is the
+ * lowest there, or the highest with QUARRY_BUDDY_TOPDOWN.
+ *
+ * Context: any but NMI. O(log2(pages)), and without splits O(1). When there is no room,
+ * what quarry_buddy_set_reclaim() says comes on top.
+ * Return: 0; -EINVAL if @size is 0 or above 2^63, a flag is unknown or @block
+ * is NULL; -ENOSPC if no free block is large enough; -EIO if the buddy was
+ * taken out of service.
+ */
+int quarry_buddy_alloc(struct quarry_buddy *buddy, u64 size, unsigned int flags,
+		       struct quarry_buddy_block *block)
+{
+	return alloc(buddy, size, flags, block, true);
 }
 EXPORT_SYMBOL_GPL(quarry_buddy_alloc);
 
@@ -833,7 +902,7 @@ EXPORT_SYMBOL_GPL(quarry_buddy_alloc);
  * As quarry_buddy_alloc(), among the places that the constraints allow: it
  * succeeds if, and only if, some free block holds such a place.
  *
- * Context: any but NMI. O(log2(pages)).
+ * Context: as quarry_buddy_alloc(). O(log2(pages)).
  * Return: 0; -EINVAL if size or flags are those that quarry_buddy_alloc()
  * refuses, the alignment is no power of two, the window is empty, or a pointer
  * is NULL; -ENOSPC if nothing that fits is free; -EIO if out of service.
@@ -841,10 +910,8 @@ EXPORT_SYMBOL_GPL(quarry_buddy_alloc);
 int quarry_buddy_xalloc(struct quarry_buddy *buddy, const struct quarry_buddy_request *request,
 			struct quarry_buddy_block *block)
 {
-	struct spot spot;
-	struct want want;
 	const char *what;
-	unsigned long irq;
+	struct want want;
 	int err;
 
 	if (!request || !block)
@@ -855,16 +922,8 @@ int quarry_buddy_xalloc(struct quarry_buddy *buddy, const struct quarry_buddy_re
 	if (quarry_inject(QUARRY_INJECT_BUDDY_ALLOC, request->size))
 		return fail_injected(buddy, request);
 
-	raw_spin_lock_irqsave(&buddy->lock, irq);
-	err = take_within(buddy, &want, &spot) ? 0 : fail(buddy, -ENOSPC, request);
-	if (!err)
-		cut(buddy, &spot, &want);
-	buddy->nr_steps += want.steps;
-	raw_spin_unlock_irqrestore(&buddy->lock, irq);
-
-	if (!err)
-		describe(buddy, block, spot.start, want.pages, false);
-	return err;
+	err = xalloc_once(buddy, request, block, !buddy->reclaim);
+	return err == -EAGAIN ? alloc_again(buddy, request, block) : err;
 }
 EXPORT_SYMBOL_GPL(quarry_buddy_xalloc);
 
@@ -874,7 +933,7 @@ EXPORT_SYMBOL_GPL(quarry_buddy_xalloc);
  * @request: as for quarry_buddy_xalloc()
  * @block: filled in with what it would give; may be NULL
  *
- * Changes nothing, counters included.
+ * Changes nothing, counters included, and asks nobody for memory back.
  *
  * Context: any but NMI. O(log2(pages)).
  * Return: what quarry_buddy_xalloc() would.
@@ -1092,6 +1151,43 @@ static int move_contents(struct quarry_buddy *buddy, const struct page_range *fr
 	return quarry_buddy_free(buddy, addr);
 }
 
+/* One attempt at a reallocation; with @last, that it found no room is a failure. */
+static int realloc_once(struct quarry_buddy *buddy, u64 addr, u64 size, unsigned int flags,
+			struct quarry_buddy_block *block, bool last, unsigned long caller)
+{
+	unsigned long page = page_at(buddy, addr);
+	enum reason reason = OUT_OF_SERVICE;
+	struct page_range old, new;
+	bool known, moved = false;
+	const char *what;
+	struct want want;
+	unsigned long irq;
+	int err = -EIO;
+
+	what = block ? size_up(buddy, size, flags, &want) : "no block to fill in";
+	if (what)
+		return refuse(buddy, -EINVAL, what, size, caller);
+
+	raw_spin_lock_irqsave(&buddy->lock, irq);
+	known = is_block_start(buddy, addr, page) && block_around(buddy, page, &old);
+	if (known) {
+		new = old;
+		err = resize(buddy, &new, &want, &moved);
+		if (err)
+			err = last ? fail_anywhere(buddy, size, flags) : -EAGAIN;
+	} else {
+		reason = why_no_block_start(buddy, addr);
+	}
+	raw_spin_unlock_irqrestore(&buddy->lock, irq);
+
+	if (!known)
+		return refuse_addr(buddy, reason, addr, caller);
+	if (err)
+		return err;
+	describe(buddy, block, new.start, new.end - new.start, false);
+	return moved ? move_contents(buddy, &old, &new) : 0;
+}
+
 /**
  * quarry_buddy_realloc() - change the size of a block
  * @buddy: the buddy
@@ -1106,8 +1202,8 @@ static int move_contents(struct quarry_buddy *buddy, const struct page_range *fr
  * Moving needs a chunk or quarry_buddy_set_move(). A block that was allocated
  * with more alignment than its size has keeps only that of the size.
  *
- * Context: any but NMI, if the move function allows that. O(log2(pages)), and
- * the time of the move function, which is called with no lock held.
+ * Context: as quarry_buddy_alloc(), if the move function allows that. O(log2(pages)),
+ * and the time of the move function, which is called with no lock held.
  * Return: 0; -EINVAL for a size, flags or NULL @block that
  * quarry_buddy_alloc() refuses, and -EINVAL or -ENOENT for an address that
  * quarry_buddy_free() refuses; -ENOSPC if there is no room; -EIO if out of
@@ -1116,37 +1212,15 @@ static int move_contents(struct quarry_buddy *buddy, const struct page_range *fr
 int quarry_buddy_realloc(struct quarry_buddy *buddy, u64 addr, u64 size, unsigned int flags,
 			 struct quarry_buddy_block *block)
 {
-	unsigned long page = page_at(buddy, addr);
-	enum reason reason = OUT_OF_SERVICE;
-	struct page_range old, new;
-	bool known, moved = false;
-	const char *what;
-	struct want want;
-	unsigned long irq;
-	int err = -EIO;
+	unsigned int left = MAX_RECLAIMS;
+	bool last = !buddy->reclaim;
+	int err;
 
-	what = block ? size_up(buddy, size, flags, &want) : "no block to fill in";
-	if (what)
-		return refuse(buddy, -EINVAL, what, size, _RET_IP_);
-
-	raw_spin_lock_irqsave(&buddy->lock, irq);
-	known = is_block_start(buddy, addr, page) && block_around(buddy, page, &old);
-	if (known) {
-		new = old;
-		err = resize(buddy, &new, &want, &moved);
-		if (err)
-			err = fail_anywhere(buddy, size, flags);
-	} else {
-		reason = why_no_block_start(buddy, addr);
-	}
-	raw_spin_unlock_irqrestore(&buddy->lock, irq);
-
-	if (!known)
-		return refuse_addr(buddy, reason, addr, _RET_IP_);
-	if (err)
-		return err;
-	describe(buddy, block, new.start, new.end - new.start, false);
-	return moved ? move_contents(buddy, &old, &new) : 0;
+	do {
+		err = realloc_once(buddy, addr, size, flags, block, last, _RET_IP_);
+		last = err == -EAGAIN && (!buddy->reclaim(buddy->reclaim_ctx) || !--left);
+	} while (err == -EAGAIN);
+	return err;
 }
 EXPORT_SYMBOL_GPL(quarry_buddy_realloc);
 

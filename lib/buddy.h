@@ -124,6 +124,15 @@ struct quarry_buddy_stats {
 typedef void (*quarry_buddy_move_t)(void *ctx, u64 to, u64 from, u64 size);
 
 /**
+ * typedef quarry_buddy_reclaim_t - asks those who keep blocks for later to free some
+ * @ctx: as given to quarry_buddy_set_reclaim()
+ *
+ * Called with no lock held, from the context of the request that found no room. It may
+ * free, but not allocate. Return: bytes that were freed; 0 if there is no more to be had.
+ */
+typedef size_t (*quarry_buddy_reclaim_t)(void *ctx);
+
+/**
  * struct quarry_buddy - a buddy allocator of addresses
  *
  * Embedded by the caller, made valid by quarry_buddy_init() or
@@ -156,6 +165,8 @@ struct quarry_buddy {
 	const char *name;
 	quarry_buddy_move_t move;
 	void *move_ctx;
+	quarry_buddy_reclaim_t reclaim;
+	void *reclaim_ctx;
 	struct quarry_buddy_failure last_failure;
 };
 
@@ -166,6 +177,8 @@ int quarry_buddy_init(struct quarry_buddy *buddy, const char *name,
 int quarry_buddy_init_chunk(struct quarry_buddy *buddy, const char *name, void *chunk,
 			    size_t total, size_t used, u64 page_size);
 void quarry_buddy_set_move(struct quarry_buddy *buddy, quarry_buddy_move_t move, void *ctx);
+void quarry_buddy_set_reclaim(struct quarry_buddy *buddy, quarry_buddy_reclaim_t reclaim,
+			      void *ctx);
 void quarry_buddy_move_memory(void *ctx, u64 to, u64 from, u64 size);
 int quarry_buddy_fini(struct quarry_buddy *buddy, u64 *nr_used);
 

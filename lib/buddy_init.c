@@ -257,6 +257,26 @@ void quarry_buddy_set_move(struct quarry_buddy *buddy, quarry_buddy_move_t move,
 EXPORT_SYMBOL_GPL(quarry_buddy_set_move);
 
 /**
+ * quarry_buddy_set_reclaim() - ask for memory back before a request fails
+ * @buddy: the buddy
+ * @reclaim: who is asked; NULL for nobody, which is what a buddy begins with
+ * @ctx: passed to @reclaim
+ *
+ * Asked by quarry_buddy_alloc(), quarry_buddy_xalloc() and quarry_buddy_realloc() that
+ * find no room, and again for as long as that gives some and not enough, but at most 64
+ * times. quarry_backend_reclaim_for_buddy() is one.
+ *
+ * Context: before the buddy is used, or while nothing is allocated. O(1).
+ */
+void quarry_buddy_set_reclaim(struct quarry_buddy *buddy, quarry_buddy_reclaim_t reclaim,
+			      void *ctx)
+{
+	buddy->reclaim = reclaim;
+	buddy->reclaim_ctx = ctx;
+}
+EXPORT_SYMBOL_GPL(quarry_buddy_set_reclaim);
+
+/**
  * quarry_buddy_fini() - end a buddy
  * @buddy: the buddy
  * @nr_used: filled in with the number of blocks in use; may be NULL

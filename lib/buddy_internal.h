@@ -131,6 +131,8 @@ static inline unsigned long piece_end(const struct quarry_buddy *buddy, unsigned
 	return piece + BIT(tag_order(*tag_of(buddy, piece)));
 }
 
+int __quarry_buddy_alloc(struct quarry_buddy *buddy, u64 size, unsigned int flags,
+			 struct quarry_buddy_block *block);
 unsigned int __quarry_buddy_release_range(struct quarry_buddy *buddy, unsigned long start,
 					  unsigned long end);
 

@@ -158,6 +158,22 @@ static bool is_config_right(const struct quarry_qcaches_config *config)
 	       config->nr <= QUARRY_VMEM_MAX_QCACHES && config->nr_segments <= SZ_256M;
 }
 
+/*
+ * The backend runs short: what is cached goes back to the arena, and so spans that are
+ * wholly free then to where they were imported from, which may be the backend's buddy.
+ */
+static size_t reclaim(struct quarry_reclaimer *reclaimer)
+{
+	struct quarry_qcaches *qcaches = container_of(reclaimer, struct quarry_qcaches, reclaimer);
+	u64 after, before = READ_ONCE(qcaches->vmem->imported);
+	unsigned int i;
+
+	for (i = 0; i < qcaches->nr; i++)
+		quarry_magazines_reclaim(&qcaches->caches[i].magazines);
+	after = READ_ONCE(qcaches->vmem->imported);
+	return after < before ? min_t(u64, before - after, SIZE_MAX) : 0;
+}
+
 /**
  * quarry_qcaches_init() - give an arena quantum caches
  * @qcaches: to be made valid; the caller's
@@ -196,6 +212,8 @@ int quarry_qcaches_init(struct quarry_qcaches *qcaches,
 	err = quarry_vmem_set_qcache(config->vmem, &qcaches->hooks);
 	if (err)
 		goto fini_qcaches;
+	qcaches->reclaimer.reclaim = reclaim;
+	quarry_backend_add_reclaimer(qcaches->backend, &qcaches->reclaimer);
 	return 0;
 
 fini_qcaches:
@@ -218,6 +236,7 @@ EXPORT_SYMBOL_GPL(quarry_qcaches_init);
  */
 void quarry_qcaches_fini(struct quarry_qcaches *qcaches)
 {
+	quarry_backend_del_reclaimer(qcaches->backend, &qcaches->reclaimer);
 	quarry_vmem_set_qcache(qcaches->vmem, NULL);
 	fini_qcaches(qcaches, qcaches->nr);
 	quarry_backend_give(qcaches->backend, qcaches->memory, memory_size(qcaches));

@@ -50,6 +50,7 @@ struct quarry_qcaches {
 	void *memory;
 	struct quarry_slab *magazines;
 	struct quarry_slab own_magazines;
+	struct quarry_reclaimer reclaimer;
 	struct quarry_qcache caches[QUARRY_VMEM_MAX_QCACHES];
 };
 

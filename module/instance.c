@@ -112,6 +112,18 @@ static int start_buddy(struct quarry_instance *instance, const struct layout *la
 	return err;
 }
 
+/* No user of the buddy is refused for what zone, heap and caches don't use. */
+static int start_backend(struct quarry_instance *instance, const struct layout *layout)
+{
+	struct quarry_backend *backend = &instance->backend;
+	int err = quarry_backend_init_buddy(backend, &instance->buddy, layout->owners);
+
+	if (!err)
+		quarry_buddy_set_reclaim(&instance->buddy, quarry_backend_reclaim_for_buddy,
+					 backend);
+	return err;
+}
+
 static int start_zone(struct quarry_instance *instance, const struct layout *layout)
 {
 	const struct quarry_zone_config config = {
@@ -171,7 +183,7 @@ static int start(struct quarry_instance *instance)
 	instance->ctl_blocks = layout.ctl_blocks;
 	instance->ctl_segments = layout.ctl_segments;
 	return start_buddy(instance, &layout) ?:
-	       quarry_backend_init_buddy(&instance->backend, &instance->buddy, layout.owners) ?:
+	       start_backend(instance, &layout) ?:
 	       start_heap(instance) ?:
 	       start_vmem(instance, &layout) ?:
 	       start_zone(instance, &layout) ?:
