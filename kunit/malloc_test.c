@@ -18,7 +18,7 @@ static int malloc_test_init(struct kunit *test)
 /* A size for each of those who serve, and both ends of what they serve. */
 static const size_t sizes[] = {
 	1, 8, 24, 64, 100, 1000, SZ_4K, SZ_4K + 1, 6000, SZ_8K, SZ_16K + 100, SZ_32K,
-	SZ_32K + 1, 50000, SZ_64K, SZ_128K + 1, SZ_1M,
+	SZ_32K + 1, 50000, SZ_64K, SZ_64K + 1, SZ_128K + 1, SZ_1M,
 };
 
 static void size_desc(const size_t *size, char *desc)
@@ -135,12 +135,13 @@ static void each_size_comes_from_who_should_have_it(struct kunit *test)
 	struct quarry_malloc_stats stats = qtest_malloc_stats(space);
 	void *in_zone = qtest_malloc_block(test, space, stats.zone_max);
 	void *in_heap = qtest_malloc_block(test, space, stats.zone_max + 1);
-	void *too = qtest_malloc_block(test, space, stats.heap_max);
+	void *too = qtest_malloc_block(test, space, stats.heap_max - 1);
 	void *large = qtest_malloc_block(test, space, stats.heap_max + 1);
 
 	KUNIT_EXPECT_GE(test, quarry_zone_usable_size(&space->zone, in_zone), stats.zone_max);
 	KUNIT_EXPECT_GT(test, quarry_heap_usable_size(&space->heap, in_heap), stats.zone_max);
-	KUNIT_EXPECT_GE(test, quarry_heap_usable_size(&space->heap, too), stats.heap_max);
+	KUNIT_EXPECT_GE(test, quarry_heap_usable_size(&space->heap, too),
+			stats.heap_max - 1);
 	stats = qtest_malloc_stats(space);
 	KUNIT_EXPECT_EQ(test, stats.nr_used, 1ULL);
 	KUNIT_EXPECT_EQ(test, stats.used, (u64)round_up(stats.heap_max + 1, SZ_4K));
@@ -154,6 +155,26 @@ static void each_size_comes_from_who_should_have_it(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, stats.used, 0ULL);
 	KUNIT_EXPECT_EQ(test, stats.nr_frees, 1ULL);
 	KUNIT_EXPECT_EQ(test, stats.peak, (u64)round_up(stats.heap_max + 1, SZ_4K));
+}
+
+/* What a heap has no good place for. */
+static void aligned_sizes_come_from_zone_and_buddy(struct kunit *test)
+{
+	struct qtest_malloc *space = qtest_malloc(test);
+	size_t size;
+	void *block;
+
+	for (size = SZ_1K; size <= SZ_1M; size += SZ_1K) {
+		block = qtest_malloc_block(test, space, size);
+		KUNIT_EXPECT_EQ(test, quarry_heap_usable_size(&space->heap, block), (size_t)0);
+		if (size <= SZ_16K)
+			KUNIT_EXPECT_EQ(test, quarry_zone_usable_size(&space->zone, block),
+					quarry_zone_class_size(size));
+		if (is_power_of_2(size))
+			KUNIT_EXPECT_EQ(test, quarry_malloc_usable_size(&space->malloc, block),
+					size);
+		EXPECT_OK(test, quarry_malloc_free(&space->malloc, block));
+	}
 }
 
 static void use_block(struct kunit *test, struct qtest_malloc *space, size_t size, gfp_t gfp)
@@ -710,6 +731,7 @@ static struct kunit_case malloc_cases[] = {
 	KUNIT_CASE(one_that_is_all_zeroes_serves_nothing),
 	KUNIT_CASE(fini_is_refused_while_large_blocks_are_out),
 	KUNIT_CASE(each_size_comes_from_who_should_have_it),
+	KUNIT_CASE(aligned_sizes_come_from_zone_and_buddy),
 	KUNIT_CASE(blocks_are_aligned_as_those_of_kmalloc),
 	KUNIT_CASE_PARAM(zero_clears_all_of_a_block, size_gen_params),
 	KUNIT_CASE(what_cannot_be_is_refused),

@@ -77,6 +77,7 @@ extern const struct bench_allocator bench_iova;
 extern const struct bench_allocator bench_maple_tree;
 extern const struct bench_allocator bench_drm_mm;
 extern const struct bench_allocator bench_buddy;
+extern const struct bench_allocator bench_malloc;
 
 /* What bench_kmem_cache and its like give out, and how many a bulk call does. */
 #define BENCH_OBJECT_SIZE	64

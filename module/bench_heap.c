@@ -385,6 +385,7 @@ static const struct bench_allocator *const allocators[] = {
 	&heap,
 	&heap_cached,
 	&zone,
+	&bench_malloc,
 	&bench_kmalloc,
 	&bench_gen_pool_16,
 	NULL
@@ -421,7 +422,7 @@ static const struct bench_state states[] = {
 
 static const u64 spaces[] = { SZ_1M, SZ_64M, SZ_1G, 0 };
 
-static const struct bench_allocator *const frugal[] = { &heap, &zone, NULL };
+static const struct bench_allocator *const frugal[] = { &heap, &zone, &bench_malloc, NULL };
 static const struct bench_allocator *const only_heap[] = { &heap, NULL };
 
 #define PACKING(_name, _spread, _min, _max)	\
