@@ -490,9 +490,13 @@ static __always_inline bool release(struct quarry_heap *heap, struct quarry_heap
 		__quarry_heap_release_long(heap, extent, page, class, old & class->long_valid);
 		return false;
 	}
-	if (!(old & class->long_valid))
-		push_long(heap, class, ref_of(heap, extent, page), bits,
-			  page_addr(heap, extent, page));
+	if (old & class->long_valid)
+		return true;
+	if (unlikely(!long_fits(extent, page, class))) {
+		__quarry_heap_condemn_bucket(heap, ref_of(heap, extent, page));
+		return false;
+	}
+	push_long(heap, class, ref_of(heap, extent, page), bits, page_addr(heap, extent, page));
 	return true;
 }
 

@@ -20,7 +20,7 @@
 
 /* ---- Lists ---- */
 
-static noinline __cold void condemn(struct quarry_heap *heap, u32 ref)
+noinline __cold void __quarry_heap_condemn_bucket(struct quarry_heap *heap, u32 ref)
 {
 	__quarry_heap_broken(heap, "a bucket's links are damaged", ref);
 }
@@ -64,12 +64,13 @@ struct heap_links *__quarry_heap_bucket_links(struct quarry_heap *heap, u32 ref,
  * The bits of the long bucket that a link in the map leads to, NULL if it leads out of it: nobody
  * has business there, but who writes beyond a block's end may have been.
  */
-static __always_inline u32 *long_bits(struct quarry_heap *heap, u32 ref)
+static __always_inline u32 *long_bits(struct quarry_heap *heap,
+				      const struct quarry_heap_class *class, u32 ref)
 {
 	const struct quarry_heap_extent *extent = ref_extent(heap, ref);
 	u32 page = ref_page(ref);
 
-	if (unlikely(page + MIN_LONG_PAGES > extent->nr_pages))
+	if (unlikely(page >= extent->nr_pages || !long_fits(extent, page, class)))
 		return NULL;
 	return &extent->words[page];
 }
@@ -87,15 +88,30 @@ noinline void __quarry_heap_pop_long(struct quarry_heap *heap, struct quarry_hea
 		heap->long_classes &= ~BIT_ULL(class->index);
 		return;
 	}
-	bits = long_bits(heap, ref);
+	bits = long_bits(heap, class, ref);
 	if (unlikely(!bits || extent->kinds[page] != class->index)) {
-		condemn(heap, ref);
+		__quarry_heap_condemn_bucket(heap, ref);
 		return;
 	}
 	class->long_list = ref;
 	class->bits = bits;
 	class->first = page_addr(heap, extent, page);
 	long_links(bits)->prev = NO_REF;
+}
+
+/*
+ * The last free block of the first long bucket of a class was taken. Where the map is damaged
+ * it may have had none: then what looks free isn't one of its blocks.
+ */
+noinline void *__quarry_heap_take_last_long(struct quarry_heap *heap,
+					    struct quarry_heap_class *class, unsigned long block)
+{
+	if (unlikely(block - class->first >= (size_t)class->long_blocks * class->size)) {
+		__quarry_heap_condemn_bucket(heap, class->long_list);
+		return NULL;
+	}
+	__quarry_heap_pop_long(heap, class);
+	return (void *)block;
 }
 
 /* A long bucket leaves its list, wherever it stands; false if the links are damaged. */
@@ -109,10 +125,10 @@ static __always_inline bool remove_long(struct quarry_heap *heap,
 		__quarry_heap_pop_long(heap, class);
 		return true;
 	}
-	prev = long_bits(heap, prev_ref);
-	next = next_ref == NO_REF ? bits : long_bits(heap, next_ref);
+	prev = long_bits(heap, class, prev_ref);
+	next = next_ref == NO_REF ? bits : long_bits(heap, class, next_ref);
 	if (unlikely(!prev || !next)) {
-		condemn(heap, ref);
+		__quarry_heap_condemn_bucket(heap, ref);
 		return false;
 	}
 	long_links(prev)->next = next_ref;
@@ -129,7 +145,7 @@ static __always_inline bool remove_short(struct quarry_heap *heap,
 
 	if (unlikely(!unlink_ref(heap, &class->short_list, ref, links, index | KIND_SHORT,
 				 bucket_links))) {
-		condemn(heap, ref);
+		__quarry_heap_condemn_bucket(heap, ref);
 		return false;
 	}
 	if (class->short_list == NO_REF)
@@ -146,7 +162,7 @@ static void push_short(struct quarry_heap *heap, struct quarry_heap_class *class
 			    bucket_links)))
 		heap->short_classes |= BIT_ULL(index);
 	else
-		condemn(heap, ref);
+		__quarry_heap_condemn_bucket(heap, ref);
 }
 
 /* ---- Making buckets ---- */
@@ -234,6 +250,10 @@ static void *take_short(struct quarry_heap *heap, struct quarry_heap_class *clas
 	u32 bits = extent->words[page], rest = bits & (bits - 1);
 	unsigned long block;
 
+	if (unlikely(!(bits & class->short_valid))) {
+		__quarry_heap_condemn_bucket(heap, ref);
+		return NULL;
+	}
 	block = page_addr(heap, extent, page) + __ffs(bits) * class->size;
 	if (!(rest & class->short_valid) &&
 	    !remove_short(heap, class, ref, short_links(heap, extent, page, class, bits)))
@@ -346,6 +366,10 @@ void __quarry_heap_release_long(struct quarry_heap *heap, struct quarry_heap_ext
 
 	lockdep_assert_held(&heap->lock);
 
+	if (unlikely(!long_fits(extent, page, class))) {
+		__quarry_heap_condemn_bucket(heap, ref);
+		return;
+	}
 	if (listed && !remove_long(heap, class, ref, &extent->words[page]))
 		return;
 	set_kinds(&extent->kinds[page], insides, class->long_pages);

@@ -336,6 +336,16 @@ static __always_inline struct heap_links *long_links(u32 *bits)
 	return (struct heap_links *)(bits + 2);
 }
 
+/*
+ * Whether a long bucket of a class can start at a page. Damage may have made the map say so
+ * of any page, and of classes that have none.
+ */
+static __always_inline bool long_fits(const struct quarry_heap_extent *extent, u32 page,
+				      const struct quarry_heap_class *class)
+{
+	return (u32)class->long_pages - 1 < extent->nr_pages - page;
+}
+
 /* Put a long bucket in front of its list. */
 static __always_inline void push_long(struct quarry_heap *heap, struct quarry_heap_class *class,
 				      u32 ref, u32 *bits, unsigned long first)
@@ -364,6 +374,9 @@ static __always_inline void account_taken(struct quarry_heap *heap, size_t size)
 }
 
 void __quarry_heap_pop_long(struct quarry_heap *heap, struct quarry_heap_class *class);
+void __quarry_heap_condemn_bucket(struct quarry_heap *heap, u32 ref);
+void *__quarry_heap_take_last_long(struct quarry_heap *heap, struct quarry_heap_class *class,
+				   unsigned long block);
 
 /* The lowest free block of the first long bucket with one, of a class that has some. */
 static __always_inline void *take_long(struct quarry_heap *heap, struct quarry_heap_class *class)
@@ -376,7 +389,7 @@ static __always_inline void *take_long(struct quarry_heap *heap, struct quarry_h
 	class->nr_used++;
 	account_taken(heap, class->size);
 	if (!(bits & class->long_valid))
-		__quarry_heap_pop_long(heap, class);
+		return __quarry_heap_take_last_long(heap, class, block);
 	return (void *)block;
 }
 
