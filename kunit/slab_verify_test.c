@@ -219,6 +219,45 @@ static void a_broken_slab_serves_nothing_more(struct kunit *test)
 	test->priv = NULL;
 }
 
+/* The same by someone who clears his memory, with more than one word of bits. */
+static void **cleared_head(struct kunit *test, struct quarry_slab *slab)
+{
+	void **objects = qtest_slab_objects(test, slab, 300);
+	int i;
+
+	for (i = 0; i < 300; i += 2)
+		ASSERT_OK(test, quarry_slab_free(slab, objects[i]));
+	kunit_info(test, "wants to be warned that this slab is out of service");
+	memset(head_of(test, slab, objects[0]), 0, sizeof(long));
+	return objects;
+}
+
+static void a_slab_with_a_cleared_head_gives_out_nothing(struct kunit *test)
+{
+	struct quarry_slab *slab = slab_of(test, 8);
+	void **objects = cleared_head(test, slab);
+
+	KUNIT_EXPECT_NULL(test, quarry_slab_alloc(slab, 0));
+	EXPECT_ERR(test, quarry_slab_free(slab, objects[1]), -EIO);
+	EXPECT_ERR(test, quarry_slab_fini(slab, false, NULL), -EIO);
+	test->priv = NULL;
+}
+
+/* It is as that of a slab that is just being given back. */
+static void a_slab_with_a_cleared_head_takes_nothing_back(struct kunit *test)
+{
+	struct quarry_slab *slab = slab_of(test, 8);
+	void **objects = cleared_head(test, slab);
+	struct quarry_slab_stats old = qtest_slab_stats(slab);
+
+	EXPECT_ERR(test, quarry_slab_free(slab, objects[21]), -EINVAL);
+	EXPECT_ERR(test, quarry_slab_free_bulk(slab, 1, objects + 23), -EINVAL);
+	KUNIT_EXPECT_EQ(test, qtest_slab_stats(slab).nr_used, old.nr_used);
+	KUNIT_EXPECT_NULL(test, quarry_slab_alloc(slab, 0));
+	EXPECT_ERR(test, quarry_slab_fini(slab, false, NULL), -EIO);
+	test->priv = NULL;
+}
+
 /* However much of a head was overrun, and whatever is called first. */
 static const unsigned int overruns[] = { 1, 7, 8, 16, 24, 32, 36, 40, 48, 64, 500 };
 
@@ -328,6 +367,8 @@ static struct kunit_case verify_cases[] = {
 	KUNIT_CASE(verify_finds_a_slab_on_the_wrong_list),
 	KUNIT_CASE(verify_finds_a_damaged_buffer),
 	KUNIT_CASE(a_broken_slab_serves_nothing_more),
+	KUNIT_CASE(a_slab_with_a_cleared_head_gives_out_nothing),
+	KUNIT_CASE(a_slab_with_a_cleared_head_takes_nothing_back),
 	KUNIT_CASE_PARAM(an_overrun_head_harms_no_other_slab, overrun_gen_params),
 	KUNIT_CASE(no_damaged_number_leads_out_of_the_memory),
 	{}

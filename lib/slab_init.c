@@ -34,6 +34,8 @@ struct layout {
 
 /* Where addresses are looked up that can't be in a slab of a backend. */
 const struct quarry_backend __quarry_slab_nowhere = {};
+/* The simple shape where there is none: no slab has it, not even one with no shape yet. */
+static const struct quarry_slab_shape no_shape;
 
 /* ---- Shapes ---- */
 
@@ -276,8 +278,7 @@ int quarry_slab_init(struct quarry_slab *slab, const struct quarry_slab_config *
 	raw_spin_lock_init(&slab->lock);
 	if (layout.capacity)
 		__quarry_slab_set_shape(&slab->shape, layout.capacity, LIST_EMPTY_SLABS);
-	if (slab->shape.depth == 1)
-		slab->simple = &slab->shape;
+	slab->simple = slab->shape.depth == 1 ? &slab->shape : &no_shape;
 	set_source(slab);
 	return 0;
 }
@@ -303,25 +304,28 @@ static void list_used(struct quarry_slab *slab, u64 nr_used)
 	pr_warn("slab %s: %llu objects in use at its end\n", slab->name, nr_used);
 }
 
-/* Take any slab away from everyone; @addr is how far full ones were looked for. */
-static struct quarry_slab_head *unlink_any(struct quarry_slab *slab, unsigned long *addr)
+/*
+ * Take any slab away from everyone: one that isn't full or, when there is none, a full one,
+ * for which a few pages from @addr on are looked through. False when all are gone.
+ */
+static bool unlink_any(struct quarry_slab *slab, unsigned long *addr,
+		       struct quarry_slab_head **head)
 {
-	struct quarry_slab_head *head = NULL;
 	unsigned long irq;
+	bool more;
 
+	*head = NULL;
 	raw_spin_lock_irqsave(&slab->lock, irq);
-	if (slab->broken)
-		goto unlock;
-	if (slab->stocked)
-		head = hlist_entry(slab->lists[__fls(slab->stocked)].first,
-				   struct quarry_slab_head, node);
-	while (!head && slab->nr_full && *addr != ULONG_MAX)
-		head = __quarry_slab_next_head(slab, addr);
-	if (head)
-		head = __quarry_slab_unlink(slab, head);
-unlock:
+	more = !slab->broken && (slab->stocked || slab->nr_full) && *addr != ULONG_MAX;
+	if (more && slab->stocked)
+		*head = hlist_entry(slab->lists[__fls(slab->stocked)].first,
+				    struct quarry_slab_head, node);
+	else if (more)
+		*head = __quarry_slab_next_head(slab, addr);
+	if (*head)
+		*head = __quarry_slab_unlink(slab, *head);
 	raw_spin_unlock_irqrestore(&slab->lock, irq);
-	return head;
+	return more;
 }
 
 /* From here on nothing is allocated: false if something is, and that matters. */
@@ -372,8 +376,9 @@ int quarry_slab_fini(struct quarry_slab *slab, bool force, u64 *nr_used)
 	if (slab->reclaimable)
 		quarry_backend_del_reclaimer(slab->backend, &slab->reclaimer);
 	slab->reclaimable = false;
-	while ((head = unlink_any(slab, &addr)))
-		__quarry_slab_give_back(slab, head);
+	while (unlink_any(slab, &addr, &head))
+		if (head)
+			__quarry_slab_give_back(slab, head);
 	return slab->broken ? -EIO : 0;
 }
 EXPORT_SYMBOL_GPL(quarry_slab_fini);
