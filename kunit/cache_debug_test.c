@@ -165,6 +165,28 @@ static void a_double_free_after_a_write_is_found(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, qtest_cache_stats(cache).nr_misuses, 1ULL);
 }
 
+/* What is damaged may come back although it is free, and be met again where it is. */
+static void a_damaged_object_is_counted_once(struct kunit *test)
+{
+	struct quarry_cache *cache = debug_cache(test, 64, 0);
+	u8 *object = quarry_cache_alloc(cache, 0), *other;
+	u64 nr_used = ~0ULL;
+
+	EXPECT_OK(test, quarry_cache_free(cache, object));
+	object[-1] ^= 0x80;
+	EXPECT_ERR(test, quarry_cache_free(cache, object), -EIO);
+	EXPECT_ERR(test, quarry_cache_free(cache, object), -ENOENT);
+	other = quarry_cache_alloc(cache, 0);
+	KUNIT_EXPECT_NOT_NULL(test, other);
+	KUNIT_EXPECT_PTR_NE(test, other, object);
+	KUNIT_EXPECT_EQ(test, qtest_cache_stats(cache).nr_damaged, 1ULL);
+	KUNIT_EXPECT_EQ(test, qtest_cache_stats(cache).nr_used, 1ULL);
+	EXPECT_OK(test, quarry_cache_free(cache, other));
+	ASSERT_OK(test, quarry_cache_fini(cache, false, &nr_used));
+	KUNIT_EXPECT_EQ(test, nr_used, 0ULL);
+	qtest_forget(test, cache);
+}
+
 /* Damage of one object is damage of that one. */
 static void neighbours_of_a_damaged_object_are_well(struct kunit *test)
 {
@@ -243,6 +265,7 @@ static struct kunit_case debug_cases[] = {
 	KUNIT_CASE_PARAM(a_write_to_an_object_in_use_is_no_damage, shape_gen_params),
 	KUNIT_CASE_PARAM(every_double_free_is_found, shape_gen_params),
 	KUNIT_CASE_PARAM(a_double_free_after_a_write_is_found, shape_gen_params),
+	KUNIT_CASE(a_damaged_object_is_counted_once),
 	KUNIT_CASE(neighbours_of_a_damaged_object_are_well),
 	KUNIT_CASE(much_damage_is_passed_over),
 	KUNIT_CASE(a_constructor_and_the_zones_go_together),

@@ -103,12 +103,18 @@ static __always_inline unsigned long *find_other_of_many(unsigned long *from,
 	return find_other(from, to, word);
 }
 
-/* Put an object out of service. */
+/*
+ * Put an object out of service. Once: if it was free, and its state was damaged when it was
+ * freed again, it is out of service already when it is met in its magazine.
+ */
 static noinline __cold void retire(struct quarry_cache *cache, unsigned long item,
 				   const char *what, const unsigned long *where,
 				   unsigned long caller)
 {
-	WRITE_ONCE(*state_of(cache, item), retired_state(cache, item));
+	unsigned long retired = retired_state(cache, item);
+
+	if (xchg(state_of(cache, item), retired) == retired)
+		return;
 	atomic64_inc(&cache->nr_damaged);
 	__quarry_cache_report(cache, what, (unsigned long)where, caller);
 }

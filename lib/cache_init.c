@@ -232,7 +232,10 @@ fini_slab:
 }
 EXPORT_SYMBOL_GPL(quarry_cache_init);
 
-/* Damaged objects, which nobody has, but the slab has as in use. */
+/*
+ * Damaged objects, which nobody has, but the slab has as in use; all but such that were
+ * free when that was found, until they are met again.
+ */
 static u64 nr_retired(const struct quarry_cache *cache)
 {
 	return atomic64_read(&cache->nr_damaged);
@@ -261,7 +264,8 @@ int quarry_cache_fini(struct quarry_cache *cache, bool force, u64 *nr_used)
 	quarry_backend_del_reclaimer(backend, &cache->reclaimer);
 	quarry_magazines_drain(&cache->magazines);
 
-	nr = cache->slab.nr_used - nr_retired(cache);
+	nr = cache->slab.nr_used;
+	nr -= min(nr, nr_retired(cache));
 	err = quarry_slab_fini(&cache->slab, force || !nr, NULL);
 	if (nr_used)
 		*nr_used = nr;
@@ -418,8 +422,12 @@ int quarry_cache_verify(struct quarry_cache *cache, struct quarry_fault *fault)
 	err = quarry_slab_verify(&cache->slab, fault);
 	if (!err && cache->has_source)
 		err = quarry_slab_verify(&cache->source, fault);
-	if (!err)
-		err = quarry_magazines_verify(&cache->magazines, is_good, fault);
+	if (err)
+		return err;
+	err = quarry_magazines_verify(&cache->magazines, is_good, fault);
+	/* An item is an address, which is told as an offset. */
+	if (err && fault && fault->addr)
+		fault->addr -= cache->slab.backend->region.base;
 	return err;
 }
 EXPORT_SYMBOL_GPL(quarry_cache_verify);
