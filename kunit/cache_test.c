@@ -574,6 +574,24 @@ static void what_caches_keep_is_had_before_a_request_fails(struct kunit *test)
 	EXPECT_OK(test, quarry_cache_free_bulk(heir, nr, objects));
 }
 
+/* All of it at once: also the memory of the magazines that held it. */
+static void one_request_has_all_that_a_cache_keeps(struct kunit *test)
+{
+	struct quarry_cache *cache = cache_of(test, 64);
+	void **objects = qtest_memory(test, 2000 * sizeof(*objects));
+	u64 share = qtest_backing_used(test->priv), used;
+	struct qtest_backing *backing = test->priv;
+
+	KUNIT_ASSERT_EQ(test, quarry_cache_alloc_bulk(cache, 0, 2000, objects), 2000U);
+	quarry_cache_drain(cache);
+	preempt_disable();
+	quarry_cache_free_bulk(cache, 2000, objects);
+	quarry_backend_reclaim(&backing->backend);
+	used = qtest_backing_used(backing);
+	preempt_enable();
+	KUNIT_EXPECT_EQ(test, used, share);
+}
+
 static void magazines_can_be_shared(struct kunit *test)
 {
 	struct quarry_slab_config magazines = qtest_slab_config(test, QUARRY_MAGAZINE_SIZE, 0);
@@ -863,6 +881,7 @@ static struct kunit_case cache_cases[] = {
 	KUNIT_CASE(drain_leaves_nothing_cached),
 	KUNIT_CASE(shrink_gives_empty_slabs_back),
 	KUNIT_CASE(what_caches_keep_is_had_before_a_request_fails),
+	KUNIT_CASE(one_request_has_all_that_a_cache_keeps),
 	KUNIT_CASE(magazines_can_be_shared),
 	KUNIT_CASE(without_magazines_all_goes_on),
 	KUNIT_CASE(rounds_stay_within_limits),
