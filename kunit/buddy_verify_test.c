@@ -193,6 +193,22 @@ static void a_broken_buddy_serves_nothing_more(struct kunit *test)
 	qtest_unchanged(test, space, 0);
 }
 
+/* The other half of what is freed, a free piece, is missing from its map. */
+static void a_buddy_that_breaks_in_free_serves_nothing_more(struct kunit *test)
+{
+	struct qtest_space *space = test->priv;
+	struct quarry_buddy *buddy = &space->buddy;
+	struct quarry_buddy_block block;
+
+	test->priv = NULL;
+	kunit_info(test, "wants to be warned that this buddy is out of service");
+	qtest_alloc(test, space, PAGE, 0);
+	KUNIT_ASSERT_TRUE(test, quarry_freemap_clear(&buddy->free[0], 1));
+	quarry_buddy_free(buddy, AT(0));
+	EXPECT_ERR(test, quarry_buddy_alloc(buddy, PAGE, 0, &block), -EIO);
+	EXPECT_ERR(test, quarry_buddy_verify(buddy, NULL), -EUCLEAN);
+}
+
 /* ---- Any damage ---- */
 
 /* Calls everything; what comes of it is open, but for the lines it may not cross. */
@@ -238,10 +254,13 @@ static void heal(struct kunit *test, struct patient *patient)
 	ASSERT_OK(test, quarry_buddy_alloc(buddy, PAGES(2), 0, &block));
 }
 
-static void expect_fences(struct kunit *test, const struct patient *patient)
+/* Nothing was written beyond the metadata, and who is out of service has nothing to give. */
+static void expect_bounds(struct kunit *test, const struct patient *patient)
 {
 	const u8 *behind = patient->memory + FENCE + patient->meta_size;
 
+	if (patient->buddy.broken)
+		KUNIT_ASSERT_EQ(test, patient->buddy.free_orders, 0UL);
 	KUNIT_ASSERT_PTR_EQ(test, memchr_inv(patient->memory, FENCE_BYTE, FENCE), NULL);
 	KUNIT_ASSERT_PTR_EQ(test, memchr_inv(behind, FENCE_BYTE, FENCE), NULL);
 }
@@ -270,7 +289,7 @@ static void no_damaged_tag_leads_out_of_the_metadata(struct kunit *test)
 				heal(test, patient);
 				tags[page] = value;
 				call_everything(&patient->buddy, AT(near));
-				expect_fences(test, patient);
+				expect_bounds(test, patient);
 			}
 }
 
@@ -285,7 +304,7 @@ static void no_damaged_free_map_leads_out_of_the_metadata(struct kunit *test)
 			heal(test, patient);
 			__change_bit(bit, (unsigned long *)(patient->memory + FENCE));
 			call_everything(&patient->buddy, AT(page));
-			expect_fences(test, patient);
+			expect_bounds(test, patient);
 		}
 }
 
@@ -304,7 +323,7 @@ static void no_random_damage_leads_out_of_the_metadata(struct kunit *test)
 			patient->memory[FENCE + qtest_below(&rnd, patient->meta_size)] =
 				prandom_u32_state(&rnd);
 		call_everything(&patient->buddy, AT(qtest_below(&rnd, FEW)));
-		expect_fences(test, patient);
+		expect_bounds(test, patient);
 	}
 }
 
@@ -315,6 +334,7 @@ static struct kunit_case verify_cases[] = {
 	KUNIT_CASE(verify_names_a_wrong_tag),
 	KUNIT_CASE(verify_finds_buddies_that_should_have_joined),
 	KUNIT_CASE(a_broken_buddy_serves_nothing_more),
+	KUNIT_CASE(a_buddy_that_breaks_in_free_serves_nothing_more),
 	KUNIT_CASE(no_damaged_tag_leads_out_of_the_metadata),
 	KUNIT_CASE(no_damaged_free_map_leads_out_of_the_metadata),
 	KUNIT_CASE(no_random_damage_leads_out_of_the_metadata),

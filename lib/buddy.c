@@ -299,7 +299,10 @@ static inline unsigned long highest_order(const struct quarry_buddy *buddy, unsi
 	return min(__fls(page ^ (buddy->first - 1)), __fls(page ^ buddy->end));
 }
 
-/* As insert_free(), but first join the piece with its buddies. */
+/*
+ * As insert_free(), but first join the piece with its buddies. What breaks the buddy isn't
+ * entered: nothing is to be had from it then.
+ */
 static __always_inline void join(struct quarry_buddy *buddy, unsigned long page,
 				 unsigned int order)
 {
@@ -317,7 +320,7 @@ static __always_inline void join(struct quarry_buddy *buddy, unsigned long page,
 			break;
 		if (unlikely(!quarry_freemap_clear(map, other))) {
 			broken(buddy, "a free buddy is not in its map", other);
-			break;
+			return;
 		}
 		note_removed(buddy, map, tag, size);
 		page &= other;
@@ -387,7 +390,7 @@ static noinline unsigned long release_pieces(struct quarry_buddy *buddy, unsigne
 		*tag = inside_tag(*tag);
 		join(buddy, page, order);
 		page += BIT(order);
-	} while (is_later_piece(*tag_of(buddy, page)));
+	} while (!buddy->broken && is_later_piece(*tag_of(buddy, page)));
 	return page - start;
 }
 
@@ -410,7 +413,7 @@ unsigned int __quarry_buddy_release_range(struct quarry_buddy *buddy, unsigned l
 {
 	unsigned int nr;
 
-	for (nr = 0; start != end; nr++) {
+	for (nr = 0; start != end && !buddy->broken; nr++) {
 		unsigned int order = piece_order(start, end);
 
 		join(buddy, start, order);
@@ -768,7 +771,7 @@ static unsigned int clear_range(struct quarry_buddy *buddy, unsigned long start,
 	struct page_range piece;
 	unsigned int nr;
 
-	for (nr = 0; start < end; start = piece.end, nr++) {
+	for (nr = 0; start < end && !buddy->broken; start = piece.end, nr++) {
 		if (!piece_around(buddy, start, &piece))
 			break;
 		if (!remove_free(buddy, piece.start, tag_order(*tag_of(buddy, piece.start))))
@@ -967,6 +970,8 @@ static int take_range(struct quarry_buddy *buddy, const struct page_range *range
 		return -EBUSY;
 
 	nr = clear_range(buddy, range->start, range->end);
+	if (unlikely(buddy->broken))
+		return -EIO;
 	account_pieces(buddy, nr, mark_used(buddy, range->start, range->end));
 	account_taken(buddy, range->end - range->start);
 	buddy->nr_allocs++;
