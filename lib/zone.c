@@ -425,6 +425,8 @@ static u64 count_used(struct quarry_zone *zone, bool tell)
 	u64 nr = 0;
 
 	for (class = 0; class < zone->nr_classes; class++) {
+		/* What a CPU was asked for, and is about to give, could be counted twice. */
+		quarry_cache_drain(&zone->caches[class]);
 		quarry_cache_stats(&zone->caches[class], &stats);
 		nr += stats.nr_used;
 		if (tell && stats.nr_used)
