@@ -39,10 +39,11 @@ static struct quarry_zone *zone_of(const struct quarry_ctl_call *call)
 /* The object around an address, in use or free, in whichever class it is. */
 static int find(struct quarry_zone *zone, const void *addr, struct quarry_slab_object *object)
 {
+	struct quarry_cache *cache;
 	unsigned int i;
 
-	for (i = 0; i < QUARRY_ZONE_NR_CLASSES; i++)
-		if (!quarry_cache_lookup(quarry_zone_cache(zone, i), addr, object))
+	for (i = 0; (cache = quarry_zone_cache(zone, i)); i++)
+		if (!quarry_cache_lookup(cache, addr, object))
 			return 0;
 	return -EINVAL;
 }
@@ -57,43 +58,48 @@ static u64 nr_misuses(struct quarry_zone *zone)
 	return stats.nr_misuses;
 }
 
-/* A zone tells by its counters only why it has nothing to give. */
-static void *alloc_one(struct quarry_ctl_call *call, int *err)
+/*
+ * Allocates and holds up to @nr objects, the last of which comes back in @last, and returns
+ * how many that were.
+ */
+static u64 alloc_some(struct quarry_ctl_call *call, u64 nr, void **last)
 {
 	unsigned int flags = quarry_ctl_given(call, ZERO) ? QUARRY_SLAB_ZERO : 0;
-	struct quarry_zone *zone = zone_of(call);
-	u64 before = nr_misuses(zone);
-	void *object = quarry_zone_alloc(zone, quarry_ctl_size(call, SIZE),
-					 quarry_ctl_size(call, ALIGN), flags);
+	size_t size = quarry_ctl_size(call, SIZE), align = quarry_ctl_size(call, ALIGN);
+	void *object;
+	u64 i;
 
-	if (!object)
-		*err = nr_misuses(zone) == before ? -ENOMEM : -EINVAL;
-	return object;
-}
-
-/* Of many, those that could be had stay. */
-static int run_alloc(struct quarry_ctl_call *call)
-{
-	u64 i, nr = quarry_ctl_value(call, COUNT, 1);
-	void *object, *last = NULL;
-	int err = 0;
-
-	for (i = 0; i < nr; i++) {
-		object = fatal_signal_pending(current) ? NULL : alloc_one(call, &err);
+	for (i = 0; i < nr && !fatal_signal_pending(current); i++) {
+		object = quarry_zone_alloc(zone_of(call), size, align, flags);
 		if (!object)
 			break;
 		quarry_hold_add(&held, object);
-		last = object;
+		*last = object;
 		cond_resched();
 	}
+	return i;
+}
+
+/*
+ * Of many, those that could be had stay. Only by its counters does a zone tell why it has
+ * nothing to give.
+ */
+static int run_alloc(struct quarry_ctl_call *call)
+{
+	u64 misuses = nr_misuses(zone_of(call)), nr = quarry_ctl_value(call, COUNT, 1);
+	void *last = NULL;
+	u64 nr_allocated = alloc_some(call, nr, &last);
+
 	if (last) {
 		quarry_ctl_answer_offset(call, "offset", last);
 		quarry_ctl_answer(call, "size: %zu bytes\n",
 				  quarry_zone_usable_size(zone_of(call), last));
 	}
 	if (quarry_ctl_given(call, COUNT))
-		quarry_ctl_answer(call, "nr_allocated: %llu\n", i);
-	return err;
+		quarry_ctl_answer(call, "nr_allocated: %llu\n", nr_allocated);
+	if (nr_allocated == nr)
+		return 0;
+	return nr_misuses(zone_of(call)) == misuses ? -ENOMEM : -EINVAL;
 }
 
 /* Only an object of someone else is refused here; the zone knows all other errors. */
@@ -140,11 +146,12 @@ static int run_freeall(struct quarry_ctl_call *call)
 static int sum_over_classes(struct quarry_ctl_call *call, const char *key,
 			    unsigned int (*act)(struct quarry_cache *cache))
 {
+	struct quarry_cache *cache;
 	u64 sum = 0;
 	unsigned int i;
 
-	for (i = 0; i < QUARRY_ZONE_NR_CLASSES; i++)
-		sum += act(quarry_zone_cache(zone_of(call), i));
+	for (i = 0; (cache = quarry_zone_cache(zone_of(call), i)); i++)
+		sum += act(cache);
 	quarry_ctl_answer(call, "%s: %llu\n", key, sum);
 	return 0;
 }

@@ -202,15 +202,17 @@ static int zone_stats_show(struct seq_file *m, void *unused)
 }
 DEFINE_SHOW_ATTRIBUTE(zone_stats);
 
+/* In a small region, there are fewer of them. */
 static void add_classes(struct quarry_zone *zone)
 {
 	struct quarry_named_slab *shown;
+	struct quarry_cache *cache;
 	unsigned int i;
 
-	for (i = 0; i < QUARRY_ZONE_NR_CLASSES; i++) {
+	for (i = 0; (cache = quarry_zone_cache(zone, i)); i++) {
 		shown = &classes[i];
-		shown->cache = quarry_zone_cache(zone, i);
-		shown->named.name = quarry_cache_name(shown->cache);
+		shown->cache = cache;
+		shown->named.name = quarry_cache_name(cache);
 		shown->named.part = true;
 		quarry_named_add(&quarry_slab_kind, &shown->named);
 	}
