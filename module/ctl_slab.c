@@ -153,12 +153,20 @@ static struct quarry_slab *find_bare(const struct quarry_ctl_call *call)
 	return test->shown.slab ?: ERR_PTR(-EOPNOTSUPP);
 }
 
+/* What is held is linked through its first word, also where smaller sizes aren't rounded. */
+static size_t object_size(const struct quarry_ctl_call *call)
+{
+	size_t size = quarry_ctl_size(call, SIZE);
+
+	return size ? max(size, sizeof(void *)) : 0;
+}
+
 static int test_start(const struct quarry_ctl_call *call, struct test *test, void *share)
 {
 	const struct quarry_cache_config config = {
 		.slab = {
 			.name = test->name,
-			.object_size = quarry_ctl_size(call, SIZE),
+			.object_size = object_size(call),
 			.align = quarry_ctl_size(call, ALIGN),
 			.slab_size = quarry_ctl_size(call, SLAB_SIZE),
 			.backend = &call->instance->backend,
@@ -203,19 +211,38 @@ static int run_create(struct quarry_ctl_call *call)
 	return 0;
 }
 
-/* Nobody sees it any more before it ends. */
+/* Forget one that has ended, or is about to, so that nobody sees it any more. */
+static void test_hide(struct test *test)
+{
+	list_del(&test->list);
+	quarry_named_del(&test->shown.named);
+}
+
 static u64 test_destroy(struct quarry_instance *instance, struct test *test)
 {
 	u64 nr_used = 0;
 
-	list_del(&test->list);
-	quarry_named_del(&test->shown.named);
+	test_hide(test);
 	test_fini(test, true, &nr_used);
 	quarry_instance_give(instance, test, test->size);
 	return nr_used;
 }
 
-/* What is in use refuses to go, and lists in the log what there is. */
+/*
+ * The same, but what is in use refuses to go, and lists in the log what there is. One that
+ * was out of service has ended, whatever it says.
+ */
+static int test_try_destroy(struct quarry_instance *instance, struct test *test, u64 *nr_used)
+{
+	int err = test_fini(test, false, nr_used);
+
+	if (err == -EBUSY)
+		return err;
+	test_hide(test);
+	quarry_instance_give(instance, test, test->size);
+	return err;
+}
+
 static int run_destroy(struct quarry_ctl_call *call)
 {
 	struct test *test = find(call);
@@ -225,7 +252,7 @@ static int run_destroy(struct quarry_ctl_call *call)
 	if (IS_ERR(test))
 		return PTR_ERR(test);
 	if (test->held.nr && !quarry_ctl_given(call, FORCE))
-		err = test_fini(test, false, &nr_used);
+		err = test_try_destroy(call->instance, test, &nr_used);
 	else
 		nr_used = test_destroy(call->instance, test);
 	quarry_ctl_answer(call, "nr_used: %llu\n", nr_used);
@@ -243,7 +270,9 @@ void quarry_slab_ctl_exit(struct quarry_instance *instance)
 	struct test *test, *next;
 
 	list_for_each_entry_safe(test, next, &tests, list) {
-		if (test->held.nr && test_fini(test, false, NULL))
+		if (test->held.nr && test_try_destroy(instance, test, NULL) != -EBUSY)
+			continue;
+		if (test->held.nr)
 			pr_warn("slab %s goes with %llu objects still in use\n", test->name,
 				test->held.nr);
 		test_destroy(instance, test);
