@@ -171,7 +171,10 @@ static int start_malloc(struct quarry_instance *instance)
 	return quarry_malloc_init(&instance->malloc, &config);
 }
 
-/* What was started when one fails needs no end: it holds nothing but its memory. */
+/*
+ * What was started when one fails needs no end, as it holds nothing but its memory: all but
+ * the zone, which also watches CPUs.
+ */
 static int start(struct quarry_instance *instance)
 {
 	struct layout layout;
@@ -182,12 +185,17 @@ static int start(struct quarry_instance *instance)
 		return err;
 	instance->ctl_blocks = layout.ctl_blocks;
 	instance->ctl_segments = layout.ctl_segments;
-	return start_buddy(instance, &layout) ?:
-	       start_backend(instance, &layout) ?:
-	       start_heap(instance) ?:
-	       start_vmem(instance, &layout) ?:
-	       start_zone(instance, &layout) ?:
-	       start_malloc(instance);
+	err = start_buddy(instance, &layout) ?:
+	      start_backend(instance, &layout) ?:
+	      start_heap(instance) ?:
+	      start_vmem(instance, &layout) ?:
+	      start_zone(instance, &layout);
+	if (err)
+		return err;
+	err = start_malloc(instance);
+	if (err)
+		quarry_zone_fini(&instance->zone, true, NULL);
+	return err;
 }
 
 /**

@@ -4,6 +4,7 @@
  */
 #define pr_fmt(fmt) "quarry: " fmt
 
+#include <linux/minmax.h>
 #include <linux/mm.h>
 #include <linux/module.h>
 #include <linux/nodemask.h>
@@ -42,9 +43,10 @@ static int __init check_source(struct quarry_reserve_request *want)
 /* What is kept from the kernel may be more than what the kernel has. */
 static int __init check_size(struct quarry_reserve_request *want)
 {
-	unsigned long max_mb = want->source == QUARRY_SOURCE_PHYS ?
-			       SIZE_MAX / SZ_1M : totalram_pages() / (SZ_1M / PAGE_SIZE);
+	unsigned long max_mb = SIZE_MAX / SZ_1M;
 
+	if (want->source != QUARRY_SOURCE_PHYS)
+		max_mb = min(max_mb, totalram_pages() / (SZ_1M / PAGE_SIZE));
 	if (!region_mb) {
 		pr_err("region_mb=0 is no size: it must be 1 to %lu (MiB)\n", max_mb);
 		return -EINVAL;

@@ -89,7 +89,7 @@ static bool is_valid(const char *name)
 	const char *at;
 
 	for (at = name; *at; at++)
-		if (!isalnum(*at) && *at != '-' && *at != '_')
+		if (!isascii(*at) || (!isalnum(*at) && *at != '-' && *at != '_'))
 			return false;
 	return at > name && at - name < QUARRY_NAME_SIZE;
 }
@@ -100,7 +100,7 @@ static bool is_valid(const char *name)
  * @named: the object, with its name
  *
  * Context: may sleep.
- * Return: 0; -EINVAL if the name is not of letters, digits, - and _, or too long;
+ * Return: 0; -EINVAL if the name is not of ASCII letters, digits, - and _, or too long;
  * -EEXIST if another of that kind has it.
  */
 int quarry_named_add(struct quarry_named_kind *kind, struct quarry_named *named)
