@@ -56,6 +56,15 @@ no_arguments() {
 	esac
 }
 
+# is_odd PATH: whether it has a character that a makefile, a sed script or an option of
+# QEMU takes for something else.
+is_odd() {
+	case $1 in
+	*[[:space:][:cntrl:]]* | *[\\:,\;\&\|\#$%\"\'\`\(\)\<\>*?=]* | *[][]*) true ;;
+	*) false ;;
+	esac
+}
+
 quarry_start() {
 	trap quarry_end EXIT
 	trap 'exit 129' HUP
@@ -64,10 +73,11 @@ quarry_start() {
 	mkdir -p "$CACHE/runs" 2>/dev/null || :
 	[ -w "$CACHE/runs" ] ||
 		die "can't write to $CACHE: set QUARRY_CACHE to a folder that is yours"
-	case $CACHE in
-	*[[:space:]:]*) die "make can't work in a folder such as '$CACHE': set QUARRY_CACHE" ;;
-	esac
-	find "$CACHE/runs" -mindepth 1 -maxdepth 1 -mtime +7 -exec rm -rf {} +
+	CACHE=$(cd "$CACHE" && pwd)
+	! is_odd "$CACHE" ||
+		die "make and QEMU can't work in a folder such as '$CACHE': set QUARRY_CACHE"
+	# Another run may be at the same.
+	find "$CACHE/runs" -mindepth 1 -maxdepth 1 -mtime +7 -exec rm -rf {} + 2>/dev/null || :
 	RUN=$CACHE/runs/$(date +%Y%m%d-%H%M%S)-$1-$$
 	mkdir "$RUN"
 	TEMP=$RUN/temp

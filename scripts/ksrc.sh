@@ -22,9 +22,7 @@ ksrc_get() {
 	[67].[0-9] | [67].[0-9][0-9]) ksrc_named "linux-source-$1" ;;
 	*) ksrc_given "$1" ;;
 	esac
-	case $KSRC_DIR$CACHE in
-	*[[:space:]:]*) die "make can't work in folders such as $KSRC_DIR or $CACHE" ;;
-	esac
+	! is_odd "$KSRC_DIR" || die "make can't work in a folder such as '$KSRC_DIR'"
 	KSRC_VERSION=$(ksrc_field VERSION).$(ksrc_field PATCHLEVEL).$(ksrc_field SUBLEVEL)
 }
 
