@@ -91,7 +91,7 @@ static void hand_over(struct trial *trial, const struct slot *slot, u16 from, u1
 		if (trial->owner[i] == from)
 			trial->owner[i] = to;
 		else
-			KUNIT_FAIL(test, "%s: grain %zu of a block of %zu bytes is %#x's, not %#x's",
+			KUNIT_FAIL(test, "%s: grain %zu of %zu bytes is %#x's, not %#x's",
 				   slot->party->name, i - first, slot->size, trial->owner[i],
 				   from);
 	}

@@ -290,7 +290,8 @@ EXPORT_SYMBOL_GPL(quarry_backend_reclaim_for_buddy);
 /* ---- Ranges ---- */
 
 /* Whether a range, which isn't empty, lies in the region. */
-static inline bool is_range_inside(const struct quarry_backend *backend, const void *range, size_t size)
+static inline bool lies_in(const struct quarry_backend *backend, const void *range,
+			   size_t size)
 {
 	unsigned long room = backend->region.size;
 	unsigned long offset = (unsigned long)range - (unsigned long)backend->region.base;
@@ -351,7 +352,7 @@ void *quarry_backend_take(struct quarry_backend *backend, size_t size)
 		if (!range)
 			return NULL;
 	}
-	if (unlikely(!is_range_inside(backend, range, size) || !is_aligned(range, size)))
+	if (unlikely(!lies_in(backend, range, size) || !is_aligned(range, size)))
 		return refuse_range(backend, size);
 	atomic64_inc(&backend->counters.nr_takes);
 	return range;
@@ -375,7 +376,7 @@ int quarry_backend_give(struct quarry_backend *backend, void *range, size_t size
 
 	if (!range)
 		return 0;
-	if (unlikely(!size || !is_range_inside(backend, range, size)))
+	if (unlikely(!size || !lies_in(backend, range, size)))
 		return -EINVAL;
 
 	err = backend->ops->give(backend, range, size);
@@ -403,7 +404,7 @@ void quarry_backend_set_owner(struct quarry_backend *backend, const void *range,
 	unsigned long offset = (unsigned long)range - (unsigned long)backend->region.base;
 	unsigned long page, last;
 
-	if (WARN_ON_ONCE(!size || !is_range_inside(backend, range, size)))
+	if (WARN_ON_ONCE(!size || !lies_in(backend, range, size)))
 		return;
 
 	last = (offset + (size - 1)) >> backend->page_shift;
