@@ -147,22 +147,6 @@ static void owners_are_those_of_the_pages_said(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, quarry_backend_owner(backend, base + 4 * SZ_4K), 0UL);
 }
 
-static void a_page_is_had_from_its_owner_once(struct kunit *test)
-{
-	struct qtest_backing *backing = test->priv;
-	struct quarry_backend *backend = &backing->backend;
-	void *base = (void *)(unsigned long)backing->region.base;
-
-	quarry_backend_set_owner(backend, base, 2 * SZ_4K, 0x1000);
-	KUNIT_EXPECT_FALSE(test, quarry_backend_swap_owner(backend, base, 0, 0x2000));
-	KUNIT_EXPECT_FALSE(test, quarry_backend_swap_owner(backend, base, 0x2000, 0));
-	KUNIT_EXPECT_TRUE(test, quarry_backend_swap_owner(backend, base + 100, 0x1000, 0x2000));
-	KUNIT_EXPECT_FALSE(test, quarry_backend_swap_owner(backend, base, 0x1000, 0x2000));
-	KUNIT_EXPECT_EQ(test, quarry_backend_owner(backend, base), 0x2000UL);
-	KUNIT_EXPECT_EQ(test, quarry_backend_owner(backend, base + SZ_4K), 0x1000UL);
-	quarry_backend_set_owner(backend, base, 2 * SZ_4K, 0);
-}
-
 static void nobody_owns_what_is_outside(struct kunit *test)
 {
 	struct qtest_backing *backing = test->priv;
@@ -422,7 +406,6 @@ static struct kunit_case backend_cases[] = {
 	KUNIT_CASE(sizes_that_cannot_be_are_not_had),
 	KUNIT_CASE(what_is_given_back_wrongly_is_refused),
 	KUNIT_CASE(owners_are_those_of_the_pages_said),
-	KUNIT_CASE(a_page_is_had_from_its_owner_once),
 	KUNIT_CASE(nobody_owns_what_is_outside),
 	KUNIT_CASE(nobody_is_asked_while_there_is_memory),
 	KUNIT_CASE(all_are_asked_once_before_a_request_fails),

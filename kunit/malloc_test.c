@@ -6,6 +6,7 @@
 #include <linux/slab.h>
 #include <linux/string.h>
 
+#include "../module/default.h"
 #include "malloc_helpers.h"
 #include "workers.h"
 
@@ -503,6 +504,37 @@ static void nothing_that_is_kept_makes_a_request_fail(struct kunit *test)
 	EXPECT_OK(test, quarry_malloc_free(&space->malloc, first));
 }
 
+/* ---- The default instance ---- */
+
+/* That of the module that is tested; built in, it may have got no region. */
+static void the_default_one_serves_all_modules(struct kunit *test)
+{
+	size_t size = param_size(test), usable;
+	bool there = quarry_default_malloc();
+	u8 *block, *old;
+	int here;
+
+	EXPECT_OK(test, quarry_free(NULL));
+	EXPECT_ERR(test, quarry_free(&here), there ? -EINVAL : -ENODEV);
+	KUNIT_EXPECT_EQ(test, quarry_usable_size(&here), (size_t)0);
+	KUNIT_EXPECT_NULL(test, quarry_realloc(&here, size, GFP_KERNEL));
+	KUNIT_EXPECT_NULL(test, quarry_malloc(0, GFP_KERNEL));
+	old = quarry_malloc(size, GFP_KERNEL | __GFP_ZERO);
+	KUNIT_ASSERT_EQ(test, !!old, there);
+	if (!there)
+		return;
+	usable = quarry_usable_size(old);
+	KUNIT_EXPECT_GE(test, usable, size);
+	KUNIT_EXPECT_NULL(test, memchr_inv(old, 0, usable));
+	qtest_write(old, size, 3);
+	block = quarry_realloc(old, 3 * size, GFP_ATOMIC);
+	KUNIT_ASSERT_NOT_NULL(test, block);
+	KUNIT_EXPECT_TRUE(test, qtest_reads(block, size, 3));
+	EXPECT_OK(test, quarry_malloc_verify(quarry_default_malloc(), NULL));
+	EXPECT_OK(test, quarry_free(block));
+	EXPECT_ERR(test, quarry_free(block), -ENOENT);
+}
+
 /* ---- verify ---- */
 
 static void verify_finds_what_is_wrong(struct kunit *test)
@@ -745,6 +777,7 @@ static struct kunit_case malloc_cases[] = {
 	KUNIT_CASE_PARAM(a_last_page_serves_each_size_up_to_it, size_gen_params),
 	KUNIT_CASE(a_larger_object_serves_a_small_request),
 	KUNIT_CASE(nothing_that_is_kept_makes_a_request_fail),
+	KUNIT_CASE_PARAM(the_default_one_serves_all_modules, size_gen_params),
 	KUNIT_CASE(verify_finds_what_is_wrong),
 	KUNIT_CASE(blocks_keep_their_contents),
 	KUNIT_CASE(many_use_it_at_once),

@@ -137,25 +137,4 @@ static __always_inline unsigned long quarry_backend_owner(const struct quarry_ba
 	return READ_ONCE(backend->owners[offset >> backend->page_shift]);
 }
 
-/**
- * quarry_backend_swap_owner() - say who has a page, if it is whose it is thought to be
- * @backend: a backend
- * @addr: an address in the page, which is the backend's
- * @old: who is thought to have it
- * @new: who has it from now on, if so
- *
- * Of several who try to take a page from the same owner at once, one can. Orders
- * memory as a lock does.
- *
- * Context: any. O(1).
- * Return: whether @old had it.
- */
-static inline bool quarry_backend_swap_owner(struct quarry_backend *backend, const void *addr,
-					     unsigned long old, unsigned long new)
-{
-	unsigned long offset = (unsigned long)addr - (unsigned long)backend->region.base;
-
-	return cmpxchg(&backend->owners[offset >> backend->page_shift], old, new) == old;
-}
-
 #endif /* QUARRY_BACKEND_H */

@@ -25,8 +25,8 @@
  *                                this owner, the others have none
  *          anything else         not ours
  *
- *    Who frees a large block first takes its page from this owner, by a compare and
- *    exchange: of two who free it at once, one does, and the other one is refused.
+ *    Who frees a large block first takes its page from this owner, under the lock: of two
+ *    who free it at once, one does, and the other one is refused.
  *
  * 3. Alignment is kmalloc's: ARCH_KMALLOC_MINALIGN and the largest power of two that
  *    divides the size, so that a power of two is aligned to itself. A zone's classes have
@@ -42,8 +42,9 @@
  * 5. Bounds. Those of whoever serves the request; a failure costs those of all three, and
  *    a look at each class of the zone.
  *
- * 6. Locking. The lock guards the counters of large blocks and failures. Nothing is
- *    called while it is held. The rest is set once by init.
+ * 6. Locking. The lock guards the counters, and which pages have this struct as their
+ *    owner. The buddy's is taken under it, to ask for sizes; zone, heap and backend are
+ *    called without it. The rest is set once by init.
  *
  * 7. Failure. A call that can't be right is refused by whom the address belongs to, and
  *    here if to none, and changes nothing but a counter.
@@ -53,6 +54,7 @@
 #include <linux/export.h>
 #include <linux/instruction_pointer.h>
 #include <linux/ktime.h>
+#include <linux/lockdep.h>
 #include <linux/log2.h>
 #include <linux/string.h>
 
@@ -166,82 +168,88 @@ static size_t page_size_of(const struct quarry_malloc *malloc, size_t size)
 	return round_up(size, BIT(malloc->buddy->page_shift));
 }
 
-/* So many bytes more are in large blocks, or less. */
-static void account(struct quarry_malloc *malloc, size_t more, size_t less)
+/* A large block is ours from here on; a new one, or one that has another size. */
+static void enter(struct quarry_malloc *malloc, const void *block, size_t size, bool new)
 {
 	unsigned long irq;
 
 	raw_spin_lock_irqsave(&malloc->lock, irq);
-	malloc->used += more;
-	malloc->used -= less;
+	quarry_backend_set_owner(malloc->backend, block, 1, own_mark(malloc));
+	malloc->nr_used++;
+	malloc->used += size;
 	if (malloc->peak < malloc->used)
 		malloc->peak = malloc->used;
-	malloc->nr_allocs += !less;
-	malloc->nr_frees += !more;
+	malloc->nr_allocs += new;
 	raw_spin_unlock_irqrestore(&malloc->lock, irq);
+}
+
+/* The size of the large block that starts at an address; 0 if none does. */
+static size_t large_size(struct quarry_malloc *malloc, const void *addr)
+{
+	struct quarry_buddy_block block;
+
+	if (quarry_backend_owner(malloc->backend, addr) != own_mark(malloc))
+		return 0;
+	if (quarry_buddy_check(malloc->buddy, (unsigned long)addr, &block))
+		return 0;
+	return block.size;
+}
+
+/*
+ * The reverse of enter(): the block is nobody's then but the caller's, who is told its
+ * size; 0 if it isn't there, as someone else was first, say.
+ */
+static size_t take_out(struct quarry_malloc *malloc, const void *block, bool for_ever)
+{
+	unsigned long irq;
+	size_t size;
+
+	raw_spin_lock_irqsave(&malloc->lock, irq);
+	size = large_size(malloc, block);
+	if (size) {
+		quarry_backend_set_owner(malloc->backend, block, 1, 0);
+		malloc->nr_used--;
+		malloc->used -= size;
+		malloc->nr_frees += for_ever;
+	}
+	raw_spin_unlock_irqrestore(&malloc->lock, irq);
+	return size;
 }
 
 static void *alloc_large(struct quarry_malloc *malloc, size_t size)
 {
 	void *block = quarry_backend_take(malloc->backend, size);
 
-	if (!block)
-		return NULL;
-	quarry_backend_set_owner(malloc->backend, block, 1, own_mark(malloc));
-	account(malloc, page_size_of(malloc, size), 0);
+	if (block)
+		enter(malloc, block, page_size_of(malloc, size), true);
 	return block;
-}
-
-/* The size of the large block that starts at an address, which has our mark; 0 if none. */
-static size_t large_size(struct quarry_malloc *malloc, const void *addr)
-{
-	struct quarry_buddy_block block;
-
-	if (quarry_buddy_check(malloc->buddy, (unsigned long)addr, &block))
-		return 0;
-	return block.size;
-}
-
-/* Have a large block to ourselves; false if someone else was first. */
-static bool claim(struct quarry_malloc *malloc, const void *block)
-{
-	return quarry_backend_swap_owner(malloc->backend, block, own_mark(malloc), 0);
 }
 
 static noinline int free_large(struct quarry_malloc *malloc, const void *block,
 			       unsigned long caller)
 {
-	struct quarry_buddy_block found;
-	int err;
+	size_t size = take_out(malloc, block, true);
 
-	if (!IS_ALIGNED((unsigned long)block, BIT(malloc->buddy->page_shift)))
-		return refuse(malloc, -EINVAL, "not the start of a block",
-			      (unsigned long)block, caller);
-	if (!claim(malloc, block))
+	if (!size)
 		return refuse_addr(malloc, block, caller);
-	err = quarry_buddy_check(malloc->buddy, (unsigned long)block, &found);
-	if (err)
-		return err;
-	account(malloc, 0, found.size);
-	return quarry_backend_give(malloc->backend, (void *)block, found.size);
+	return quarry_backend_give(malloc->backend, (void *)block, size);
 }
 
 /* Resize a large block where it is, or move it to another; NULL if there is no room. */
-static void *resize_large(struct quarry_malloc *malloc, void *block, size_t old, size_t size)
+static void *resize_large(struct quarry_malloc *malloc, void *block, size_t size)
 {
+	size_t old = take_out(malloc, block, false);
 	struct quarry_buddy_block new;
 
-	if (!claim(malloc, block))
+	if (!old)
 		return NULL;
 	if (quarry_buddy_realloc(malloc->buddy, (unsigned long)block, size, QUARRY_BUDDY_EXACT,
 				 &new)) {
-		quarry_backend_set_owner(malloc->backend, block, 1, own_mark(malloc));
+		enter(malloc, block, old, false);
 		return NULL;
 	}
-	block = (void *)(unsigned long)new.addr;
-	quarry_backend_set_owner(malloc->backend, block, 1, own_mark(malloc));
-	account(malloc, new.size, old);
-	return block;
+	enter(malloc, (void *)(unsigned long)new.addr, new.size, false);
+	return (void *)(unsigned long)new.addr;
 }
 
 /* ---- Alloc ---- */
@@ -473,7 +481,7 @@ static void *resize(struct quarry_malloc *malloc, void *block, size_t old, size_
 		return size <= old || suits_heap(malloc, size) ?
 		       quarry_heap_realloc(malloc->heap, block, size) : NULL;
 	default:
-		return size > malloc->heap_max ? resize_large(malloc, block, old, size) : NULL;
+		return size > malloc->heap_max ? resize_large(malloc, block, size) : NULL;
 	}
 }
 
@@ -492,11 +500,11 @@ static void *move(struct quarry_malloc *malloc, void *block, size_t old, size_t 
 }
 
 /* A block that is to be smaller stays where it is, as there is no other place. */
-static void *stay(struct quarry_malloc *malloc, void *block, size_t old, size_t size)
+static void *stay(struct quarry_malloc *malloc, void *block, size_t size)
 {
 	if (home_of(malloc, block) != IN_BUDDY)
 		return block;
-	return resize_large(malloc, block, old, size) ?: block;
+	return resize_large(malloc, block, size) ?: block;
 }
 
 noinline void *__quarry_malloc_realloc(struct quarry_malloc *malloc, void *block, size_t size,
@@ -521,7 +529,7 @@ noinline void *__quarry_malloc_realloc(struct quarry_malloc *malloc, void *block
 
 	new = resize(malloc, block, old, size) ?: move(malloc, block, old, size, caller);
 	if (!new && size <= old)
-		new = stay(malloc, block, old, size);
+		new = stay(malloc, block, size);
 	if (!new)
 		fail(malloc, size);
 	else if (gfp & __GFP_ZERO)
@@ -651,7 +659,7 @@ void quarry_malloc_stats(struct quarry_malloc *malloc, struct quarry_malloc_stat
 		.heap_max = malloc->heap_max,
 		.used = malloc->used,
 		.peak = malloc->peak,
-		.nr_used = malloc->nr_allocs - malloc->nr_frees,
+		.nr_used = malloc->nr_used,
 		.nr_allocs = malloc->nr_allocs,
 		.nr_frees = malloc->nr_frees,
 		.nr_fallbacks = malloc->nr_fallbacks,
@@ -676,6 +684,8 @@ static bool count_large(struct quarry_malloc *malloc, struct census *census, u64
 	u64 page = BIT_ULL(malloc->buddy->page_shift);
 	u64 end = region->base + region->size;
 
+	lockdep_assert_held(&malloc->lock);
+
 	for (*addr = region->base; *addr != end; *addr += page) {
 		const void *at = (void *)(unsigned long)*addr;
 		size_t size;
@@ -698,32 +708,44 @@ static int found(struct quarry_fault *fault, const char *what, u64 addr, u64 exp
 	return -EUCLEAN;
 }
 
+static int verify(struct quarry_malloc *malloc, struct quarry_fault *fault)
+{
+	struct census census = {};
+	u64 addr;
+
+	if (!count_large(malloc, &census, &addr))
+		return found(fault, "an owner of a page that starts no block",
+			     addr - malloc->backend->region.base, 0, own_mark(malloc));
+	if (census.nr != malloc->nr_used)
+		return found(fault, "large blocks in use", 0, census.nr, malloc->nr_used);
+	if (malloc->nr_allocs - malloc->nr_frees < malloc->nr_used)
+		return found(fault, "large blocks handed out and taken back", 0, malloc->nr_used,
+			     malloc->nr_allocs - malloc->nr_frees);
+	if (census.size != malloc->used)
+		return found(fault, "bytes in large blocks", 0, census.size, malloc->used);
+	if (malloc->peak < malloc->used)
+		return found(fault, "most bytes in large blocks", 0, malloc->used, malloc->peak);
+	return 0;
+}
+
 /**
  * quarry_malloc_verify() - recompute what is known of large blocks
- * @malloc: whose; nobody allocates or frees meanwhile
+ * @malloc: whose
  * @fault: filled in with what is wrong, if anything; may be NULL
  *
  * Zone, heap and buddy have verifiers of their own.
  *
- * Context: any but NMI. O(pages).
+ * Context: any but NMI; interrupts are off all the while. O(pages).
  * Return: 0; -EUCLEAN if something doesn't hold.
  */
 int quarry_malloc_verify(struct quarry_malloc *malloc, struct quarry_fault *fault)
 {
-	struct quarry_malloc_stats stats;
-	struct census census = {};
-	u64 addr;
+	unsigned long irq;
+	int err;
 
-	quarry_malloc_stats(malloc, &stats);
-	if (!count_large(malloc, &census, &addr))
-		return found(fault, "an owner of a page that starts no block",
-			     addr - malloc->backend->region.base, 0, own_mark(malloc));
-	if (census.nr != stats.nr_used)
-		return found(fault, "large blocks in use", 0, census.nr, stats.nr_used);
-	if (census.size != stats.used)
-		return found(fault, "bytes in large blocks", 0, census.size, stats.used);
-	if (stats.peak < stats.used)
-		return found(fault, "most bytes in large blocks", 0, stats.used, stats.peak);
-	return 0;
+	raw_spin_lock_irqsave(&malloc->lock, irq);
+	err = verify(malloc, fault);
+	raw_spin_unlock_irqrestore(&malloc->lock, irq);
+	return err;
 }
 EXPORT_SYMBOL_GPL(quarry_malloc_verify);

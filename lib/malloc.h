@@ -96,6 +96,7 @@ struct quarry_malloc {
 	raw_spinlock_t lock;
 	u64 used;
 	u64 peak;
+	u64 nr_used;
 	u64 nr_allocs;
 	u64 nr_frees;
 	u64 nr_fallbacks;
