@@ -64,6 +64,7 @@
 #include <linux/export.h>
 #include <linux/instruction_pointer.h>
 #include <linux/kernel.h>
+#include <linux/ktime.h>
 #include <linux/lockdep.h>
 #include <linux/log2.h>
 #include <linux/sched.h>
@@ -347,12 +348,25 @@ static bool reclaim(struct quarry_vmem *vmem)
 	return true;
 }
 
-static int count_failure(struct quarry_vmem *vmem, int err)
+/* Keep a record of a request that found no room. */
+static noinline __cold void note_failure(struct quarry_vmem *vmem, u64 size)
+{
+	lockdep_assert_held(&vmem->lock);
+
+	vmem->nr_failures++;
+	vmem->last_failure = (struct quarry_vmem_failure) {
+		.size = size,
+		.when = ktime_get_mono_fast_ns(),
+		.free = vmem->total - vmem->used,
+	};
+}
+
+static int count_failure(struct quarry_vmem *vmem, u64 size, int err)
 {
 	unsigned long irq;
 
 	raw_spin_lock_irqsave(&vmem->lock, irq);
-	vmem->nr_failures++;
+	note_failure(vmem, size);
 	raw_spin_unlock_irqrestore(&vmem->lock, irq);
 	return err;
 }
@@ -388,7 +402,7 @@ static noinline int obtain(struct quarry_vmem *vmem, struct want *want, unsigned
 	if (waits && (err == -ENOSPC || err == -ENOMEM))
 		err = __quarry_vmem_wait(vmem, want, timeout ?: MAX_SCHEDULE_TIMEOUT, &found);
 	if (err)
-		return count_failure(vmem, err);
+		return count_failure(vmem, want->size, err);
 	if (addr)
 		*addr = found;
 	return 0;
@@ -544,7 +558,7 @@ static noinline __cold int alloc_armed(struct quarry_vmem *vmem, u64 size, unsig
 				       u64 *addr, unsigned long caller)
 {
 	if (is_injected(vmem, size, flags))
-		return count_failure(vmem, -ENOSPC);
+		return count_failure(vmem, size, -ENOSPC);
 	return alloc(vmem, size, flags, addr, caller);
 }
 
@@ -589,7 +603,7 @@ int quarry_vmem_alloc_timeout(struct quarry_vmem *vmem, u64 size, unsigned int f
 			      unsigned long timeout, u64 *addr)
 {
 	if (quarry_inject_armed() && is_injected(vmem, size, flags))
-		return count_failure(vmem, -ENOSPC);
+		return count_failure(vmem, size, -ENOSPC);
 	return alloc_otherwise(vmem, size, flags, timeout, addr, _RET_IP_);
 }
 EXPORT_SYMBOL_GPL(quarry_vmem_alloc_timeout);
@@ -624,7 +638,7 @@ int quarry_vmem_xalloc(struct quarry_vmem *vmem, const struct quarry_vmem_reques
 		return __quarry_vmem_refuse(vmem, -EINVAL, what, request ? request->size : 0,
 					    _RET_IP_);
 	if (quarry_inject_armed() && is_injected(vmem, request->size, request->flags))
-		return count_failure(vmem, -ENOSPC);
+		return count_failure(vmem, request->size, -ENOSPC);
 	want.state = QUARRY_VMEM_XUSED;
 	return obtain_quickly(vmem, &want, request->flags, request->timeout, addr);
 }
@@ -676,7 +690,8 @@ int quarry_vmem_alloc_at(struct quarry_vmem *vmem, u64 addr, u64 size)
 	do {
 		raw_spin_lock_irqsave(&vmem->lock, irq);
 		err = take_range(vmem, addr, rounded);
-		vmem->nr_failures += err == -EBUSY;
+		if (err == -EBUSY)
+			note_failure(vmem, rounded);
 		raw_spin_unlock_irqrestore(&vmem->lock, irq);
 	} while (err == -ENOMEM && __quarry_vmem_tend(vmem, false));
 
@@ -956,7 +971,8 @@ int quarry_vmem_grow(struct quarry_vmem *vmem, u64 addr, u64 size, u64 new_size)
 	if (tag && (tag->state == QUARRY_VMEM_USED || tag->state == QUARRY_VMEM_XUSED) &&
 	    !vmem->broken)
 		err = wanted > rounded ? grow_tag(vmem, tag, wanted) : 0;
-	vmem->nr_failures += err == -ENOSPC;
+	if (err == -ENOSPC)
+		note_failure(vmem, wanted);
 	raw_spin_unlock_irqrestore(&vmem->lock, irq);
 
 	if (err == -EINVAL || err == -ENOENT)

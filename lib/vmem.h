@@ -172,6 +172,18 @@ typedef void (*quarry_vmem_release_t)(void *arg, u64 addr, u64 size);
 typedef void (*quarry_vmem_reclaim_t)(void *arg);
 
 /**
+ * struct quarry_vmem_failure - the last allocation that found no room
+ * @size: what was asked for
+ * @when: in ns, as ktime_get_mono_fast_ns() counts; 0 while nothing has failed
+ * @free: how much was free
+ */
+struct quarry_vmem_failure {
+	u64 size;
+	u64 when;
+	u64 free;
+};
+
+/**
  * struct quarry_vmem_stats - exact figures of one moment
  * @total: size of all spans
  * @used: of it, in segments in use, what quantum caches hold included
@@ -200,6 +212,7 @@ typedef void (*quarry_vmem_reclaim_t)(void *arg);
  * @nr_tags: tags there are
  * @nr_free_tags: of them, in use for nothing
  * @nr_buckets: buckets of the lookup table
+ * @last_failure: the last allocation that found no room
  */
 struct quarry_vmem_stats {
 	u64 total;
@@ -228,6 +241,7 @@ struct quarry_vmem_stats {
 	u64 nr_tags;
 	u64 nr_free_tags;
 	u64 nr_buckets;
+	struct quarry_vmem_failure last_failure;
 };
 
 struct quarry_magazines;
@@ -326,6 +340,7 @@ struct quarry_vmem {
 	quarry_vmem_reclaim_t reclaim;
 	void *reclaim_arg;
 
+	struct quarry_vmem_failure last_failure;
 	const char *name;
 	struct quarry_backend *backend;
 	struct quarry_vmem_tag *pages;		/* of tags, the backend's */

@@ -216,6 +216,7 @@ static void get_stats(struct quarry_vmem *vmem, struct quarry_vmem_stats *stats)
 		.nr_tags = vmem->nr_tags,
 		.nr_free_tags = vmem->nr_free_tags,
 		.nr_buckets = vmem->nr_buckets,
+		.last_failure = vmem->last_failure,
 	};
 	for (class = 0; class < QUARRY_VMEM_NR_CLASSES; class++) {
 		stats->nr_lists[list_of(class)] += vmem->nr_in_class[class];
