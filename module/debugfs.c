@@ -16,6 +16,7 @@
 #include "instance.h"
 #include "map.h"
 #include "stress/stress.h"
+#include "summary.h"
 
 static struct dentry *root;
 
@@ -85,12 +86,15 @@ static int verify_show(struct seq_file *m, void *unused)
 	show_verdict(m, quarry_buddy_verify(&instance->buddy, &fault), &fault);
 	seq_puts(m, "zone");
 	show_verdict(m, quarry_zone_verify(&instance->zone, &fault), &fault);
+	seq_puts(m, "malloc");
+	show_verdict(m, quarry_malloc_verify(&instance->malloc, &fault), &fault);
 	quarry_named_for_each(NULL, verify_named, m);
 	return 0;
 }
 DEFINE_SHOW_ATTRIBUTE(verify);
 
 DEFINE_SHOW_ATTRIBUTE(quarry_map);
+DEFINE_SHOW_ATTRIBUTE(quarry_summary);
 
 /**
  * quarry_debugfs_show_failure() - write when something failed last
@@ -121,12 +125,14 @@ void quarry_debugfs_init(struct quarry_instance *instance)
 	root = debugfs_create_dir("quarry", NULL);
 	debugfs_create_file("region", 0400, root, instance, &region_fops);
 	debugfs_create_file("map", 0444, root, instance, &quarry_map_fops);
+	debugfs_create_file("summary", 0444, root, instance, &quarry_summary_fops);
 	debugfs_create_file("backend", 0444, root, instance, &backend_fops);
 	debugfs_create_file("verify", 0444, root, instance, &verify_fops);
 	quarry_debugfs_buddy_init(instance, root);
 	quarry_debugfs_slab_init(instance, root);
 	quarry_debugfs_heap_init(instance, root);
 	quarry_debugfs_vmem_init(instance, root);
+	quarry_debugfs_malloc_init(instance, root);
 	quarry_debugfs_inject_init(root);
 	quarry_stress_init(instance, root);
 }

@@ -66,6 +66,7 @@ void quarry_debugfs_heap_exit(struct quarry_instance *instance);
 void quarry_debugfs_vmem_init(struct quarry_instance *instance, struct dentry *root);
 void quarry_debugfs_vmem_exit(struct quarry_instance *instance);
 
+void quarry_debugfs_malloc_init(struct quarry_instance *instance, struct dentry *root);
 void quarry_debugfs_inject_init(struct dentry *root);
 void quarry_debugfs_inject_exit(void);
 
