@@ -22,7 +22,8 @@
  *    it again at once. Those who do register a reclaimer. A request that finds no
  *    memory asks each of them to give something back, the youngest first, as that
  *    may stand on what an older one keeps, and is then tried once more; and so on
- *    for as long as they give. It fails only if what all others keep doesn't help.
+ *    for as long as they give. It fails only if what all others keep doesn't help;
+ *    but what other CPUs have in magazines comes a moment later, for the next one.
  *    A buddy can have them asked for its own users as well, by
  *    quarry_backend_reclaim_for_buddy(): then nobody is refused for what is unused.
  *

@@ -62,7 +62,7 @@ static void show_row(struct seq_file *m, const char *branch, const char *kind, c
 	char object[NAME_WIDTH + QUARRY_NAME_SIZE];
 
 	snprintf(object, sizeof(object), "%s%s %s", branch, kind, name);
-	seq_printf(m, "%-*s %12llu %12llu %12llu %12llu %12llu %8llu  ", NAME_WIDTH, object,
+	seq_printf(m, "%-*s %11llu %11llu %11llu %11llu %11llu %8llu  ", NAME_WIDTH, object,
 		   row->size, row->used, row->size - min(row->size, row->used), row->peak,
 		   row->largest, row->failures);
 	if (row->when) {
@@ -288,8 +288,8 @@ int quarry_summary_show(struct seq_file *m, void *unused)
 	struct row malloc = row_of_malloc(&instance->malloc);
 
 	seq_puts(m, "quarry summary - version: 1.0\n");
-	seq_printf(m, "%-*s %12s %12s %12s %12s %12s %8s  %s\n", NAME_WIDTH, "# object", "size",
-		   "used", "free", "peak", "largest_free", "failures", "last_failure");
+	seq_printf(m, "%-*s %11s %11s %11s %11s %11s %8s  %s\n", NAME_WIDTH, "# object", "size",
+		   "used", "free", "peak", "largest", "failures", "last_failure");
 	show_row(m, "", "region", quarry_source_name(instance->reservation.source), &region);
 	show_row(m, "`- ", "buddy", "default", &buddy);
 	show_zone(m, &instance->zone);
