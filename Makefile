@@ -5,18 +5,38 @@
 KDIR ?= /lib/modules/$(shell uname -r)/build
 KBUILD = $(MAKE) -C $(KDIR) M=$(CURDIR)
 
-.PHONY: modules modules_install install clean headers help
+# What other modules are built with: headers, and the versions of the symbols.
+INSTALL_HDR_PATH ?= $(INSTALL_MOD_PATH)/usr/src/quarry
+PUBLIC = $(filter-out $(wildcard lib/*_*.h),$(wildcard lib/*.h)) module/default.h
+RELEASE = $(shell cat $(KDIR)/include/config/kernel.release)
+
+.PHONY: modules modules_install headers_install install uninstall clean headers help
 .PHONY: demo test kunit vm stress bench bench-native check
 
 modules: headers
 	+$(KBUILD) modules
 
-modules_install install: headers
+install: headers_install modules_install
+
+modules_install: headers
 	+$(KBUILD) modules_install
 	@command -v depmod >/dev/null || { \
 		echo "modprobe won't find them: there is no depmod (Debian: package kmod)."; \
 		exit 1; } >&2
-	depmod -b "$(INSTALL_MOD_PATH)/" "$$(cat $(KDIR)/include/config/kernel.release)"
+	depmod -b "$(INSTALL_MOD_PATH)/" "$(RELEASE)"
+
+headers_install: headers
+	@test -e Module.symvers || { echo "Nothing is built yet: run make first."; exit 1; } >&2
+	install -d "$(INSTALL_HDR_PATH)/include/quarry" "$(INSTALL_HDR_PATH)/$(RELEASE)"
+	install -m 644 $(PUBLIC) "$(INSTALL_HDR_PATH)/include/quarry"
+	install -m 644 Module.symvers "$(INSTALL_HDR_PATH)/$(RELEASE)"
+
+uninstall: headers
+	rm -f "$(INSTALL_MOD_PATH)/lib/modules/$(RELEASE)"/*/quarry.ko* \
+		"$(INSTALL_MOD_PATH)/lib/modules/$(RELEASE)"/*/quarry_bench.ko*
+	rm -rf "$(INSTALL_HDR_PATH)/include/quarry" "$(INSTALL_HDR_PATH)/$(RELEASE)"
+	@rmdir "$(INSTALL_HDR_PATH)/include" "$(INSTALL_HDR_PATH)" 2>/dev/null || :
+	@! command -v depmod >/dev/null || depmod -b "$(INSTALL_MOD_PATH)/" "$(RELEASE)"
 
 clean:
 	find . -path ./.git -prune -o -type f \( -name '*.o' -o -name '*.ko' -o -name '*.mod' \
@@ -36,7 +56,10 @@ demo test kunit vm stress bench bench-native check:
 
 help:
 	@echo 'make                  build the modules for the running kernel, or KDIR=...'
-	@echo 'make install          install them, as modules_install does (INSTALL_MOD_PATH=...)'
+	@echo 'make install          install them, as modules_install does (INSTALL_MOD_PATH=...),'
+	@echo '                      and what other modules need to use them, as headers_install'
+	@echo '                      does (INSTALL_HDR_PATH=/usr/src/quarry)'
+	@echo 'make uninstall        remove both'
 	@echo 'make clean            remove what make built'
 	@echo
 	@echo 'make demo             see Quarry at work on a stock Debian kernel in QEMU'

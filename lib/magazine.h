@@ -13,6 +13,8 @@
 
 #include <asm/local.h>
 
+#include "compat.h"
+
 #include "slab.h"
 
 /* Bytes of a magazine, and the most rounds that it can have. */
