@@ -113,6 +113,26 @@ kernel_modules() {
 	return "$modules_status"
 }
 
+# kernel_consumer: a module that is built with what "make headers_install" installs
+# and nothing else, in $CONSUMER_DIR, where each of these headers is also included in
+# a file of its own.
+kernel_consumer() {
+	CONSUMER_DIR=$TEMP/consumer-${KERNEL_DIR##*/}
+	installed=$TEMP/installed-${KERNEL_DIR##*/}
+	headers=$KERNEL_DIR/usr/src/linux-headers-${KERNEL_DIR##*/}
+	cp -r "$TREE/scripts/consumer" "$CONSUMER_DIR"
+	make -s -C "$MODULES_DIR" -f "$TREE/Makefile" headers_install "KDIR=$headers" \
+		"INSTALL_HDR_PATH=$installed" || return 1
+	for header in "$installed"/include/quarry/*.h; do
+		name=$(basename "$header" .h)
+		echo "#include <quarry/$name.h>" >"$CONSUMER_DIR/alone_$name.c"
+		echo "quarry_consumer-y += alone_$name.o" >>"$CONSUMER_DIR/Kbuild"
+	done
+	step "building a module that uses them" timeout 300 make -C "$headers" \
+		M="$CONSUMER_DIR" CC="$kernel_compiler" -j"$(nproc)" QUARRY="$installed" \
+		KBUILD_EXTRA_SYMBOLS="$installed/${KERNEL_DIR##*/}/Module.symvers" modules
+}
+
 # Not what "make" may have left there.
 source_files() { (cd "$TREE" && find Kbuild lib module -name Kbuild -o -name '*.[ch]' | sort); }
 

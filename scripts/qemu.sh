@@ -84,6 +84,7 @@ vm_pack() {
 	mkdir -p "$vm_root/bin" "$vm_root/quarry"
 	cp "$CACHE/busybox" "$vm_root/bin/busybox"
 	cp "$TREE"/scripts/guest/* "$MODULES_DIR"/*.ko "$vm_root/quarry"
+	[ -z "${CONSUMER_DIR-}" ] || cp "$CONSUMER_DIR"/*.ko "$vm_root/quarry"
 	install -m 755 "$TREE/scripts/guest/init" "$vm_root/init"
 	{
 		echo "TOKEN=$VM_TOKEN"
