@@ -271,6 +271,12 @@ static void start_heap(struct world *world)
 						       PAGES(2), 0));
 }
 
+static void start_cached_heap(struct world *world)
+{
+	start_heap(world);
+	ASSERT_OK(world->test, quarry_heap_set_caching(&world->heap, 512));
+}
+
 /* In three ways by turns, of which the last lets a block grow. */
 static u64 alloc_heap(struct world *world, size_t size)
 {
@@ -460,6 +466,11 @@ static const struct subject heap = {
 	.max_size = 6000, .mapped = true,
 };
 
+static const struct subject cached_heap = {
+	start_cached_heap, alloc_heap, free_heap, failures_of_heap, stop_heap,
+	.max_size = 600, .mapped = true,
+};
+
 static const struct subject vmem = {
 	start_vmem, alloc_vmem, free_vmem, failures_of_vmem, stop_vmem, .max_size = 1000,
 };
@@ -509,6 +520,9 @@ static const struct failure failures[] = {
 	{ "heap, alloc", &heap, QUARRY_INJECT_HEAP_ALLOC, FAILS },
 	{ "heap, refill", &heap, QUARRY_INJECT_HEAP_REFILL, FAILS },
 	{ "heap, alloc of the buddy", &heap, QUARRY_INJECT_BUDDY_ALLOC, SUCCEEDS },
+	{ "heap with caches, alloc", &cached_heap, QUARRY_INJECT_HEAP_ALLOC, FAILS },
+	{ "heap with caches, refill", &cached_heap, QUARRY_INJECT_HEAP_REFILL, FAILS },
+	{ "heap with caches, buddy", &cached_heap, QUARRY_INJECT_BUDDY_ALLOC, SUCCEEDS },
 	{ "vmem, alloc", &vmem, QUARRY_INJECT_VMEM_ALLOC, FAILS },
 	{ "vmem, import", &vmem, QUARRY_INJECT_VMEM_IMPORT, FAILS },
 	{ "vmem, tags", &vmem, QUARRY_INJECT_VMEM_TAGS, MAY_FAIL },
