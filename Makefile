@@ -8,7 +8,8 @@ KBUILD = $(MAKE) -C $(KDIR) M=$(CURDIR)
 # What other modules are built with: headers, and the versions of the symbols.
 INSTALL_HDR_PATH ?= $(INSTALL_MOD_PATH)/usr/src/quarry
 PUBLIC = $(filter-out $(wildcard lib/*_*.h),$(wildcard lib/*.h)) module/default.h
-RELEASE = $(shell cat $(KDIR)/include/config/kernel.release)
+# What uname -r says; include/config/kernel.release of Debian's 6.1 has another number.
+RELEASE = $(shell cut -sd '"' -f 2 $(KDIR)/include/generated/utsrelease.h)
 
 .PHONY: modules modules_install headers_install install uninstall clean headers help
 .PHONY: demo test kunit vm stress bench bench-native check
@@ -19,7 +20,7 @@ modules: headers
 install: headers_install modules_install
 
 modules_install: headers
-	+$(KBUILD) modules_install
+	+$(KBUILD) KERNELRELEASE=$(RELEASE) modules_install
 	@command -v depmod >/dev/null || { \
 		echo "modprobe won't find them: there is no depmod (Debian: package kmod)."; \
 		exit 1; } >&2

@@ -8,6 +8,7 @@
 #			sets KERNEL_DIR; status 3 if Debian doesn't offer it here
 #	kernel_modules	builds quarry.ko and quarry_bench.ko for it and sets
 #			MODULES_DIR
+#	kernel_consumer	builds a module that uses quarry.ko and sets CONSUMER_DIR
 
 KERNELS="6.12 6.1 6.12-rt"
 
