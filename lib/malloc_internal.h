@@ -16,7 +16,7 @@
 
 /* Promises about where memory lies, or that there is some, which we can't keep. */
 #define MALLOC_REFUSED_GFP	(__GFP_DMA | __GFP_DMA32 | __GFP_HIGHMEM | __GFP_NOFAIL | \
-				 (__force gfp_t)~__GFP_BITS_MASK)
+				 ~__GFP_BITS_MASK)
 /* What the hot path leaves to the other one. */
 #define MALLOC_SPECIAL_GFP	(MALLOC_REFUSED_GFP | __GFP_ZERO)
 
