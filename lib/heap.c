@@ -5,8 +5,8 @@
  * 1. Terms. An extent is a range of memory that the heap was given; there may be 64, of
  *    any size and at any address. It is cut into pages of 64 to 512 B. A run is some
  *    pages one after another, of one extent. A class is a size of small blocks, up to
- *    8 pages: every 8 B up to 128 B, then eight to each power of two, so that a block
- *    is at most an eighth larger than what was asked for. A bucket is a run that is
+ *    8 pages: every 16 B up to 64 B, then eight to each power of two, so that from there on
+ *    a block is at most an eighth larger than what was asked for. A bucket is a run that is
  *    cut into blocks of one class. A larger block is a run of its own. A piece is any of
  *    these: a bucket, a run in use, or a free run.
  *
@@ -175,13 +175,13 @@ static __always_inline void *take_small(struct quarry_heap *heap, size_t size, s
 {
 	lockdep_assert_held(&heap->lock);
 
-	if (unlikely(!class->bits))
+	if (unlikely(!class->bits) && !__quarry_heap_make_long(heap, class))
 		return __quarry_heap_take_slow(heap, size, align, class);
 	return take_long(heap, class);
 }
 
 /* A block for a size and an alignment that can be right, or NULL. */
-static void *take(struct quarry_heap *heap, size_t size, size_t align)
+static __always_inline void *take(struct quarry_heap *heap, size_t size, size_t align)
 {
 	lockdep_assert_held(&heap->lock);
 

@@ -15,6 +15,9 @@
  */
 #include <linux/bug.h>
 #include <linux/log2.h>
+#include <linux/string.h>
+
+#include <asm/byteorder.h>
 
 #include "heap_runs.h"
 
@@ -41,23 +44,34 @@ static __always_inline struct heap_links *short_links(const struct quarry_heap *
 	return &((struct heap_node *)block)->links;
 }
 
-/* The links of the bucket that a reference leads to; NULL if it leads to none of this kind. */
-static __always_inline struct heap_links *bucket_links(struct quarry_heap *heap, u32 ref, u8 kind)
+/* The links of a short bucket of a class; false if a reference doesn't lead to one. */
+static __always_inline bool find_short(struct quarry_heap *heap,
+				       const struct quarry_heap_class *class, u32 ref,
+				       struct heap_links **links)
 {
-	const struct quarry_heap_class *class = &heap->classes[kind_class(kind)];
 	const struct quarry_heap_extent *extent = ref_extent(heap, ref);
 	u32 page = ref_page(ref);
 
-	if (unlikely(page >= extent->nr_pages || extent->kinds[page] != kind))
-		return NULL;
-	if (!is_short(kind))
-		return long_links(&extent->words[page]);
-	return short_links(heap, extent, page, class, extent->words[page]);
+	if (unlikely(page >= extent->nr_pages ||
+		     extent->kinds[page] != (class->index | KIND_SHORT)))
+		return false;
+	*links = short_links(heap, extent, page, class, extent->words[page]);
+	return true;
 }
 
+/* The links of the bucket that a reference leads to; NULL if it leads to none of this kind. */
 struct heap_links *__quarry_heap_bucket_links(struct quarry_heap *heap, u32 ref, u8 kind)
 {
-	return bucket_links(heap, ref, kind);
+	const struct quarry_heap_class *class = &heap->classes[kind_class(kind)];
+	const struct quarry_heap_extent *extent = ref_extent(heap, ref);
+	struct heap_links *links = NULL;
+	u32 page = ref_page(ref);
+
+	if (is_short(kind))
+		find_short(heap, class, ref, &links);
+	else if (page < extent->nr_pages && extent->kinds[page] == kind)
+		links = long_links(&extent->words[page]);
+	return links;
 }
 
 /*
@@ -93,9 +107,7 @@ noinline void __quarry_heap_pop_long(struct quarry_heap *heap, struct quarry_hea
 		__quarry_heap_condemn_bucket(heap, ref);
 		return;
 	}
-	class->long_list = ref;
-	class->bits = bits;
-	class->first = page_addr(heap, extent, page);
+	set_first_long(class, ref, bits, page_addr(heap, extent, page));
 	long_links(bits)->prev = NO_REF;
 }
 
@@ -136,55 +148,93 @@ static __always_inline bool remove_long(struct quarry_heap *heap,
 	return true;
 }
 
+/*
+ * Take a short bucket out of its list. No link is believed before what it leads to was
+ * seen to be of the right kind and to link back; false if it doesn't.
+ */
+static __always_inline bool unlink_short(struct quarry_heap *heap,
+					 struct quarry_heap_class *class, u32 ref,
+					 const struct heap_links *links)
+{
+	u32 next_ref = links->next, prev_ref = links->prev;
+	struct heap_links *next = NULL, *prev = NULL;
+	bool is_first = prev_ref == NO_REF;
+	bool heads = class->short_list == ref;
+
+	if (unlikely(is_first != heads || next_ref == ref))
+		return false;
+	if (next_ref != NO_REF &&
+	    unlikely(!find_short(heap, class, next_ref, &next) || next->prev != ref))
+		return false;
+	if (!is_first &&
+	    unlikely(!find_short(heap, class, prev_ref, &prev) || prev->next != ref))
+		return false;
+
+	if (is_first)
+		class->short_list = next_ref;
+	else
+		prev->next = next_ref;
+	if (next_ref != NO_REF)
+		next->prev = prev_ref;
+	else if (is_first)
+		heap->short_classes &= ~BIT_ULL(class->index);
+	return true;
+}
+
 /* A short bucket leaves its list, wherever it stands; false if the links are damaged. */
 static __always_inline bool remove_short(struct quarry_heap *heap,
 					 struct quarry_heap_class *class, u32 ref,
 					 const struct heap_links *links)
 {
-	unsigned int index = class->index;
-
-	if (unlikely(!unlink_ref(heap, &class->short_list, ref, links, index | KIND_SHORT,
-				 bucket_links))) {
-		__quarry_heap_condemn_bucket(heap, ref);
-		return false;
-	}
-	if (class->short_list == NO_REF)
-		heap->short_classes &= ~BIT_ULL(index);
-	return true;
+	if (likely(unlink_short(heap, class, ref, links)))
+		return true;
+	__quarry_heap_condemn_bucket(heap, ref);
+	return false;
 }
 
+/* Put a short bucket in front of its list, if what is the first so far is one. */
 static void push_short(struct quarry_heap *heap, struct quarry_heap_class *class, u32 ref,
 		       struct heap_links *links)
 {
-	unsigned int index = class->index;
+	u32 next_ref = class->short_list;
+	struct heap_links *next;
 
-	if (likely(push_ref(heap, &class->short_list, ref, links, index | KIND_SHORT,
-			    bucket_links)))
-		heap->short_classes |= BIT_ULL(index);
-	else
+	if (next_ref == NO_REF) {
+		heap->short_classes |= BIT_ULL(class->index);
+	} else if (likely(find_short(heap, class, next_ref, &next))) {
+		next->prev = ref;
+	} else {
 		__quarry_heap_condemn_bucket(heap, ref);
+		return;
+	}
+	links->next = next_ref;
+	links->prev = NO_REF;
+	class->short_list = ref;
 }
 
 /* ---- Making buckets ---- */
 
-/* The kinds of a long bucket's pages but for the first, and of pages that are given back. */
-static const u8 parts[MAX_LONG_PAGES] = {
-	[1] = KIND_PART + 1, KIND_PART + 2, KIND_PART + 3, KIND_PART + 4, KIND_PART + 5,
-	KIND_PART + 6, KIND_PART + 7, KIND_PART + 8, KIND_PART + 9, KIND_PART + 10,
-	KIND_PART + 11, KIND_PART + 12, KIND_PART + 13, KIND_PART + 14, KIND_PART + 15,
-};
+/* The kinds of a long bucket's first eight pages, and what is added for each page more. */
+#define FIRST_PARTS	(KIND_PART * KIND_EACH + 0x0706050403020100ULL)
+#define KIND_EACH	0x0101010101010101ULL
 
-static const u8 insides[MAX_LONG_PAGES];
+/* Set the kinds of as many pages as @size says, that of the first in the lowest byte. */
+static __always_inline void write_kinds(u8 *kinds, u64 value, size_t size)
+{
+	__le64 bytes = cpu_to_le64(value);
 
-/* Copies what a long bucket needs of kinds, in two halves that overlap. */
-static __always_inline void set_kinds(u8 *kinds, const u8 *from, unsigned int nr)
+	memcpy(kinds, &bytes, size);
+}
+
+/* Set the kinds of all pages of a long bucket, in two halves that overlap. */
+static __always_inline void set_kinds(u8 *kinds, unsigned int nr, u64 first, u64 each)
 {
 	if (nr > 8) {
-		memcpy(kinds + nr - 8, from + nr - 8, 8);
-		memcpy(kinds, from, 8);
+		write_kinds(kinds + nr - 8, first + (nr - 8) * each, 8);
+		write_kinds(kinds, first, 8);
 	} else {
-		memcpy(kinds + nr - 4, from + nr - 4, 4);
-		memcpy(kinds, from, 4);
+		write_kinds(kinds + nr - 4, first + (nr - 4) * each, 4);
+		write_kinds(kinds, first, 4);
 	}
 }
 
@@ -202,23 +252,30 @@ static bool may_be_long(const struct quarry_heap *heap, const struct quarry_heap
 	return class->nr_used + class->nr_single >= class->long_blocks / 2;
 }
 
-static bool make_long(struct quarry_heap *heap, struct quarry_heap_class *class)
+/* Make a long bucket of a class that has none with a free block; false if there is no room. */
+bool __quarry_heap_make_long(struct quarry_heap *heap, struct quarry_heap_class *class)
 {
 	struct quarry_heap_extent *extent;
 	struct heap_place place = {};
-	u32 page;
+	u32 page, *bits;
 
+	lockdep_assert_held(&heap->lock);
+
+	if (class->short_list != NO_REF || unlikely(!may_be_long(heap, class)))
+		return false;
 	if (!take(heap, class->long_pages, true, &place))
 		return false;
 	extent = place.extent;
 	page = place.page;
-	set_kinds(&extent->kinds[page], parts, class->long_pages);
+	set_kinds(&extent->kinds[page], class->long_pages, FIRST_PARTS, KIND_EACH);
 	extent->kinds[page] = class->index;
-	set_bits(&extent->words[page], ~0ULL);
+	bits = &extent->words[page];
+	set_bits(bits, ~0ULL);
+	*long_links(bits) = (struct heap_links) { NO_REF, NO_REF };
+	heap->long_classes |= BIT_ULL(class->index);
 	heap->nr_long[class->index]++;
 	class->nr_single = 0;
-	push_long(heap, class, ref_of(heap, extent, page), &extent->words[page],
-		  page_addr(heap, extent, page));
+	set_first_long(class, ref_of(heap, extent, page), bits, page_addr(heap, extent, page));
 	return true;
 }
 
@@ -264,24 +321,13 @@ static void *take_short(struct quarry_heap *heap, struct quarry_heap_class *clas
 	return (void *)block;
 }
 
-/*
- * A block of a bucket, when no long one has any; @last is the last bin with a run, which
- * says, of fewer pages than EXACT_BINS, whether there is a run of so many.
- */
-static __always_inline void *take_from_bucket(struct quarry_heap *heap,
-					      struct quarry_heap_class *class,
-					      unsigned int last)
+/* A block of a short bucket, or of a new one. */
+static void *take_from_short(struct quarry_heap *heap, struct quarry_heap_class *class)
 {
-	if (class->short_list != NO_REF)
-		return take_short(heap, class);
-	if (class->long_pages <= last && may_be_long(heap, class) && make_long(heap, class))
-		return take_long(heap, class);
-	if (class->short_blocks && last && make_short(heap, class))
-		return take_short(heap, class);
-	return NULL;
+	if (class->short_list == NO_REF && !make_short(heap, class))
+		return NULL;
+	return take_short(heap, class);
 }
-
-static_assert(MAX_LONG_PAGES < EXACT_BINS);
 
 /* A run of pages for one block of a class of whose blocks a page doesn't hold two. */
 static void *take_single(struct quarry_heap *heap, size_t size, struct quarry_heap_class *class)
@@ -291,19 +337,21 @@ static void *take_single(struct quarry_heap *heap, size_t size, struct quarry_he
 	return __quarry_heap_take_run(heap, pages_for(heap, size));
 }
 
-/* A free block of a larger class, whose size is a multiple of the alignment. */
+/*
+ * A free block of a larger class, but not one of those from @end on, whose size is a multiple
+ * of the alignment.
+ */
 static void *take_larger(struct quarry_heap *heap, size_t size, size_t align,
-			 const struct quarry_heap_class *class)
+			 const struct quarry_heap_class *class, unsigned int end)
 {
-	unsigned int index = class->index;
-	u64 larger = (heap->long_classes | heap->short_classes) >> index << index;
+	u64 larger = (heap->long_classes | heap->short_classes) & -BIT_ULL(class->index);
 	struct quarry_heap_class *other;
 
 	if (is_power_of_2(size))
 		align = max(align, size);
 	if (align > QUARRY_HEAP_MIN_ALIGN)
 		larger &= heap->multiples[min(ilog2(align), MAX_PAGE_SHIFT) - 3];
-	if (!larger)
+	if (!larger || __ffs64(larger) >= end)
 		return NULL;
 	other = &heap->classes[__ffs64(larger)];
 	return other->bits ? take_long(heap, other) : take_short(heap, other);
@@ -323,38 +371,47 @@ void *__quarry_heap_take_bucket(struct quarry_heap *heap, struct quarry_heap_cla
 {
 	lockdep_assert_held(&heap->lock);
 
-	if (class->bits)
+	if (class->bits || __quarry_heap_make_long(heap, class))
 		return take_long(heap, class);
-	return take_from_bucket(heap, class, last_bin(heap));
+	return class->short_blocks ? take_from_short(heap, class) : NULL;
 }
 
 /**
- * __quarry_heap_take_slow() - take a small block when no long bucket of its class has one
+ * __quarry_heap_take_slow() - take a small block when there is no long bucket for it
  * @heap: the heap
  * @size: bytes wanted, at most those of the class
  * @align: at most the page size; the class' size is a multiple of it
  * @class: the class
  *
- * From a bucket; or else a run for this block alone if it is too large for a short one; or
- * else a free block of a larger class.
+ * From a short bucket, but if the heap is small and has no long runs, rather a free block of
+ * the next classes than from a new bucket; or else a run for this block alone if it is too
+ * large for a bucket; or else a free block of any larger class.
  *
  * Return: the block, or NULL.
  */
 void *__quarry_heap_take_slow(struct quarry_heap *heap, size_t size, size_t align,
 			      struct quarry_heap_class *class)
 {
-	unsigned int last = last_bin(heap);
-	void *block;
+	void *block = NULL;
+	unsigned int last;
 
 	lockdep_assert_held(&heap->lock);
 
-	block = take_from_bucket(heap, class, last);
-	if (likely(block))
+	if (class->short_list != NO_REF)
+		return take_short(heap, class);
+	/* Of so few pages, the last bin says whether there is a run. */
+	last = last_bin(heap);
+	if (unlikely(pages_for(heap, size) > last))
+		return take_larger(heap, size, align, class, QUARRY_HEAP_NR_CLASSES);
+	if (last <= FEW_PAGES && class->long_pages > heap->share)
+		block = take_larger(heap, size, align, class, class->index + NEAR_CLASSES);
+	if (block)
 		return block;
-	if (pages_for(heap, size) > last)
-		return take_larger(heap, size, align, class);
-	return class->short_blocks ? NULL : take_single(heap, size, class);
+	return class->short_blocks ? take_from_short(heap, class) :
+				     take_single(heap, size, class);
 }
+
+static_assert(BIT(3) < EXACT_BINS);
 
 /* ---- Giving back ---- */
 
@@ -372,9 +429,9 @@ void __quarry_heap_release_long(struct quarry_heap *heap, struct quarry_heap_ext
 	}
 	if (listed && !remove_long(heap, class, ref, &extent->words[page]))
 		return;
-	set_kinds(&extent->kinds[page], insides, class->long_pages);
+	set_kinds(&extent->kinds[page], class->long_pages, 0, 0);
 	heap->nr_long[class->index]--;
-	__quarry_heap_give_pages(heap, extent, page, class->long_pages);
+	give_pages(heap, extent, page, class->long_pages);
 }
 
 /* The last block in use of a short bucket was freed; the others are free by @bits. */
@@ -387,7 +444,7 @@ static void end_short(struct quarry_heap *heap, struct quarry_heap_extent *exten
 		return;
 	extent->kinds[page] = KIND_INSIDE;
 	heap->nr_short[class->index]--;
-	__quarry_heap_give_pages(heap, extent, page, 1);
+	give_pages(heap, extent, page, 1);
 }
 
 /* Free a block of a short bucket, whose bit is still that of a block in use. */

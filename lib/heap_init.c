@@ -98,7 +98,7 @@ static_assert(1 << MAX_PAGE_SHIFT <= MAX_SHORT_BLOCKS * 16);
 /* The class of the smallest blocks that hold a size. */
 static unsigned int class_of(size_t size)
 {
-	size_t last = (size - 1) | 8;
+	size_t last = size <= 64 ? (size - 1) | 8 : size - 1;
 	unsigned int shift = __fls(last | 64) - 3;
 
 	return (shift - 3) * 8 + (last >> shift);

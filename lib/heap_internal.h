@@ -48,6 +48,10 @@
 /* A class has long buckets at once if they are at most this share of the heap, as a shift. */
 #define LONG_SHARE_SHIFT	9
 
+/* In a heap that is smaller, and whose free runs are that short, near classes are used first. */
+#define FEW_PAGES	8
+#define NEAR_CLASSES	3
+
 /* Every 64th page may know where the run begins that it is inside of. */
 #define STRIDE_SHIFT	6
 #define STRIDE		BIT(STRIDE_SHIFT)
@@ -256,62 +260,6 @@ static inline bool has_deferred_mark(const struct quarry_heap *heap, unsigned lo
 	return READ_ONCE(((const struct heap_deferred *)addr)->mark) == deferred_mark(heap, addr);
 }
 
-/* ---- Lists ---- */
-
-/* The links of what a reference leads to; NULL if it leads to nothing of this kind. */
-typedef struct heap_links *(*heap_links_of_t)(struct quarry_heap *heap, u32 ref, u8 kind);
-
-/*
- * Take something out of a list. No link is believed before what it leads to was
- * seen to be of the right kind and to link back; false if it doesn't.
- */
-static __always_inline bool unlink_ref(struct quarry_heap *heap, u32 *head, u32 ref,
-				       const struct heap_links *links, u8 kind,
-				       heap_links_of_t links_of)
-{
-	u32 next_ref = links->next, prev_ref = links->prev;
-	struct heap_links *next = NULL, *prev;
-	bool is_first = prev_ref == NO_REF;
-
-	if (unlikely(is_first != (*head == ref) || next_ref == ref))
-		return false;
-	if (next_ref != NO_REF) {
-		next = links_of(heap, next_ref, kind);
-		if (unlikely(!next || next->prev != ref))
-			return false;
-	}
-	if (prev_ref != NO_REF) {
-		prev = links_of(heap, prev_ref, kind);
-		if (unlikely(!prev || prev->next != ref))
-			return false;
-		prev->next = next_ref;
-	} else {
-		*head = next_ref;
-	}
-	if (next)
-		next->prev = prev_ref;
-	return true;
-}
-
-/* Put something in front of a list; false if its first isn't of this kind any more. */
-static __always_inline bool push_ref(struct quarry_heap *heap, u32 *head, u32 ref,
-				     struct heap_links *links, u8 kind, heap_links_of_t links_of)
-{
-	u32 next_ref = *head;
-	struct heap_links *next;
-
-	if (next_ref != NO_REF) {
-		next = links_of(heap, next_ref, kind);
-		if (unlikely(!next))
-			return false;
-		next->prev = ref;
-	}
-	links->next = next_ref;
-	links->prev = NO_REF;
-	*head = ref;
-	return true;
-}
-
 /* ---- Free runs ---- */
 
 /* All runs of a bin below this are of one length, which is its number. */
@@ -346,6 +294,15 @@ static __always_inline bool long_fits(const struct quarry_heap_extent *extent, u
 	return (u32)class->long_pages - 1 < extent->nr_pages - page;
 }
 
+/* What allocation takes from. */
+static __always_inline void set_first_long(struct quarry_heap_class *class, u32 ref, u32 *bits,
+					   unsigned long first)
+{
+	class->long_list = ref;
+	class->bits = bits;
+	class->first = first;
+}
+
 /* Put a long bucket in front of its list. */
 static __always_inline void push_long(struct quarry_heap *heap, struct quarry_heap_class *class,
 				      u32 ref, u32 *bits, unsigned long first)
@@ -358,9 +315,7 @@ static __always_inline void push_long(struct quarry_heap *heap, struct quarry_he
 		heap->long_classes |= BIT_ULL(class->index);
 	long_links(bits)->next = next;
 	long_links(bits)->prev = NO_REF;
-	class->long_list = ref;
-	class->bits = bits;
-	class->first = first;
+	set_first_long(class, ref, bits, first);
 }
 
 static __always_inline void account_taken(struct quarry_heap *heap, size_t size)
@@ -498,6 +453,14 @@ static inline size_t spot_size(const struct quarry_heap *heap,
 	return spot->class->size;
 }
 
+/* Where to look on for the last base up to an address, among twice as many as @half. */
+static __always_inline const unsigned long *upper_half(const unsigned long *base,
+						       unsigned int half, unsigned long addr)
+{
+	/* Who asks without the lock looks at what is found. */
+	return data_race(base[half]) <= addr ? base + half : base;
+}
+
 /*
  * The extent that holds an address if any does. Without the lock, the arrays may change
  * meanwhile, and it is any one.
@@ -506,17 +469,19 @@ static __always_inline struct quarry_heap_extent *find_extent(struct quarry_heap
 							      unsigned long addr)
 {
 	const unsigned long *base = heap->bases;
-	unsigned int half;
 
 	/* Where there is no extent, a base is above all addresses. */
-	for (half = QUARRY_HEAP_MAX_EXTENTS / 2; half; half /= 2) {
-		/* As said: who asks without the lock looks at what is found. */
-		if (data_race(base[half]) <= addr)
-			base += half;
-	}
-	/* Likewise. */
+	base = upper_half(base, 32, addr);
+	base = upper_half(base, 16, addr);
+	base = upper_half(base, 8, addr);
+	base = upper_half(base, 4, addr);
+	base = upper_half(base, 2, addr);
+	base = upper_half(base, 1, addr);
+	/* As above. */
 	return &heap->extents[data_race(heap->by_addr[base - heap->bases])];
 }
+
+static_assert(QUARRY_HEAP_MAX_EXTENTS == 2 * 32);
 
 struct quarry_heap_extent *__quarry_heap_extent(struct quarry_heap *heap, unsigned long addr);
 
@@ -579,6 +544,7 @@ void __quarry_heap_broken(struct quarry_heap *heap, const char *what, u32 ref);
 
 /* ---- heap_bucket.c: all expect the lock ---- */
 
+bool __quarry_heap_make_long(struct quarry_heap *heap, struct quarry_heap_class *class);
 void *__quarry_heap_take_bucket(struct quarry_heap *heap, struct quarry_heap_class *class);
 
 void *__quarry_heap_take_slow(struct quarry_heap *heap, size_t size, size_t align,

@@ -61,16 +61,6 @@ bool __quarry_heap_is_run(struct quarry_heap *heap, const struct heap_run *run,
 	return is_free_start(place.extent->kinds[place.page]);
 }
 
-/* Set the marks that were noted, in the place of what were a run's links. */
-static void restore_marks(const struct quarry_heap *heap, unsigned long addr, u8 noted)
-{
-	for (; noted; noted >>= 1) {
-		addr += QUARRY_HEAP_MIN_ALIGN;
-		if (noted & 1)
-			set_free_mark(heap, addr);
-	}
-}
-
 static void insert_free(struct quarry_heap *heap, struct quarry_heap_extent *extent, u32 page,
 			u32 nr)
 {
@@ -203,35 +193,7 @@ bool __quarry_heap_take_behind(struct quarry_heap *heap, struct quarry_heap_exte
 void __quarry_heap_give_pages(struct quarry_heap *heap, struct quarry_heap_extent *extent,
 			      u32 page, u32 nr)
 {
-	u32 start = page, end = page + nr, other;
-	u8 kind, noted;
-
-	lockdep_assert_held(&heap->lock);
-
-	kind = extent->kinds[end];
-	if (is_free_start(kind)) {
-		other = extent->words[end];
-		if (unlikely(!remove_run(heap, extent, end, other)))
-			return;
-		if (kind != KIND_FREE)
-			restore_marks(heap, page_addr(heap, extent, end), kind - KIND_FREE);
-		end += other;
-	}
-	if (page && is_free(extent->kinds[page - 1])) {
-		other = extent->words[page - 1];
-		if (unlikely(other > page)) {
-			__quarry_heap_condemn(heap, ref_of(heap, extent, page));
-			return;
-		}
-		start -= other;
-		noted = extent->kinds[start] - KIND_FREE;
-		if (unlikely(!remove_run(heap, extent, start, other)))
-			return;
-	} else {
-		noted = note_marks(heap, page_addr(heap, extent, start));
-	}
-	insert_run(heap, extent, start, end - start, noted);
-	account_pages(heap, extent, extent->nr_free + nr);
+	give_pages(heap, extent, page, nr);
 }
 
 /* The pages of the longest run that __quarry_heap_take_run() can take now. */
@@ -313,7 +275,7 @@ void *__quarry_heap_take_own(struct quarry_heap *heap, size_t size, size_t align
 	struct heap_place place = {};
 
 	if (align > page_size(heap) ? !take_aligned(heap, nr, align, &place) :
-				      !take(heap, nr, true, &place))
+				      !take(heap, nr, false, &place))
 		return NULL;
 	place.extent->kinds[place.page] = KIND_OWN;
 	place.extent->words[place.page] = nr;
@@ -358,7 +320,7 @@ void __quarry_heap_release_run(struct quarry_heap *heap, struct quarry_heap_exte
 	heap->nr_runs--;
 	heap->used -= (unsigned long)nr << heap->page_shift;
 	extent->kinds[page] = KIND_INSIDE;
-	__quarry_heap_give_pages(heap, extent, page, nr);
+	give_pages(heap, extent, page, nr);
 }
 
 /* A run loses its last pages, or gets those behind it; false if they are in use. */

@@ -79,6 +79,16 @@ static __always_inline void unmark_bin(struct quarry_heap *heap, unsigned int bi
 		heap->bin_words &= ~BIT(bin / BITS_PER_LONG);
 }
 
+/* A list lost its last run: if that began right behind @prev, which is a bin. */
+static __always_inline void unmark_head(struct quarry_heap *heap,
+					const struct quarry_heap_link *prev)
+{
+	unsigned long offset = (unsigned long)prev - (unsigned long)heap->bins;
+
+	if (offset < sizeof(heap->bins))
+		unmark_bin(heap, offset / sizeof(*prev));
+}
+
 /* ---- Lists ---- */
 
 static __always_inline struct heap_run *run_at(const struct quarry_heap *heap,
@@ -172,10 +182,10 @@ static __always_inline void push_run(struct quarry_heap *heap, struct heap_run *
 /* Let the map say that a run is free, whose first page's kind already says so. */
 static __always_inline void set_length(struct quarry_heap_extent *extent, u32 page, u32 nr)
 {
-	u32 last = page + nr - 1;
+	u32 last = page + nr - 1, *words = extent->words;
 
-	extent->words[page] = nr;
-	extent->words[last] = nr;
+	words[page] = nr;
+	words[last] = nr;
 	if (last != page)
 		extent->kinds[last] = KIND_FREE_END;
 }
@@ -190,32 +200,48 @@ static __always_inline void insert_run(struct quarry_heap *heap,
 	push_run(heap, run_at(heap, extent, page), ref_of(heap, extent, page), bin_of(nr));
 }
 
-/*
- * Take a free run out of its list; its pages' kinds are all KIND_INSIDE then. As the map may
- * be damaged as well as the links, nothing is done that leads out of it.
- */
-static __always_inline bool remove_run(struct quarry_heap *heap,
-				       struct quarry_heap_extent *extent, u32 page, u32 nr)
+/* Take a run, whose checksum was right, out of its list. */
+static __always_inline void unlink_run(struct quarry_heap *heap, const struct heap_run *run)
 {
-	struct heap_run *run = run_at(heap, extent, page), *next;
-	u32 ref = ref_of(heap, extent, page);
-	struct quarry_heap_link *prev;
+	struct quarry_heap_link *prev = run->prev;
+	struct heap_run *next = run->link.next;
 
-	if (unlikely(nr - 1 >= extent->nr_pages - page ||
-		     run->link.check != (mix(heap, run) ^ ref))) {
-		__quarry_heap_condemn(heap, ref);
-		return false;
-	}
-	next = run->link.next;
-	prev = run->prev;
 	set_next(prev, next);
 	if (next)
 		set_prev(next, prev);
-	else if (prev == &heap->bins[bin_of(nr)])
-		unmark_bin(heap, bin_of(nr));
+	else
+		unmark_head(heap, prev);
+}
 
-	extent->kinds[page] = KIND_INSIDE;
-	extent->kinds[page + nr - 1] = KIND_INSIDE;
+/*
+ * Whether a run is right that the map says is free. As the map may be damaged as well as
+ * the links, nothing is done that leads out of it.
+ */
+static __always_inline bool is_run_right(struct quarry_heap *heap,
+					 const struct quarry_heap_extent *extent, u32 page,
+					 u32 nr)
+{
+	const struct heap_run *run = run_at(heap, extent, page);
+	u32 ref = ref_of(heap, extent, page);
+
+	if (likely(nr - 1 < extent->nr_pages - page &&
+		   run->link.check == (mix(heap, run) ^ ref)))
+		return true;
+	__quarry_heap_condemn(heap, ref);
+	return false;
+}
+
+/* Take a free run out of its list; its pages' kinds are all KIND_INSIDE then. */
+static __always_inline bool remove_run(struct quarry_heap *heap,
+				       struct quarry_heap_extent *extent, u32 page, u32 nr)
+{
+	u8 *kinds = extent->kinds;
+
+	if (unlikely(!is_run_right(heap, extent, page, nr)))
+		return false;
+	unlink_run(heap, run_at(heap, extent, page));
+	kinds[page] = KIND_INSIDE;
+	kinds[page + nr - 1] = KIND_INSIDE;
 	return true;
 }
 
@@ -254,6 +280,84 @@ static __always_inline void account_pages(struct quarry_heap *heap,
 		heap->todo &= ~TODO_GIVE;
 }
 
+/* ---- Giving back ---- */
+
+/* Set the marks that were noted, in the place of what were a run's links. */
+static inline void restore_marks(const struct quarry_heap *heap, unsigned long addr, u8 noted)
+{
+	for (; noted; noted >>= 1) {
+		addr += QUARRY_HEAP_MIN_ALIGN;
+		if (noted & 1)
+			set_free_mark(heap, addr);
+	}
+}
+
+/* Take a run out that more pages are to be joined with, before it; false if it's damaged. */
+static __always_inline bool absorb_run(struct quarry_heap *heap,
+				       struct quarry_heap_extent *extent, u32 page, u32 nr)
+{
+	u8 noted = extent->kinds[page] - KIND_FREE;
+
+	if (unlikely(!remove_run(heap, extent, page, nr)))
+		return false;
+	if (unlikely(noted))
+		restore_marks(heap, page_addr(heap, extent, page), noted);
+	return true;
+}
+
+/*
+ * A free run of @old pages gets those behind it, up to @nr in all, whose kinds are KIND_INSIDE.
+ * Its first page stays, and often its place in the lists as well; false if it's damaged.
+ */
+static __always_inline bool extend_run(struct quarry_heap *heap,
+				       struct quarry_heap_extent *extent, u32 page, u32 old,
+				       u32 nr)
+{
+	struct heap_run *run = run_at(heap, extent, page);
+	unsigned int bin = bin_of(nr);
+
+	if (unlikely(!is_run_right(heap, extent, page, old)))
+		return false;
+	if (old > 1)
+		extent->kinds[page + old - 1] = KIND_INSIDE;
+	set_length(extent, page, nr);
+	if (bin_of(old) != bin) {
+		unlink_run(heap, run);
+		push_run(heap, run, ref_of(heap, extent, page), bin);
+	}
+	return true;
+}
+
+/* Make pages free, whose kinds are all KIND_INSIDE, and join them with what is around them. */
+static __always_inline void give_pages(struct quarry_heap *heap,
+				       struct quarry_heap_extent *extent, u32 page, u32 nr)
+{
+	u32 end = page + nr, other;
+	long before = (long)page - 1;
+
+	lockdep_assert_held(&heap->lock);
+
+	if (is_free_start(extent->kinds[end])) {
+		other = extent->words[end];
+		if (unlikely(!absorb_run(heap, extent, end, other)))
+			return;
+		end += other;
+	}
+	if (is_free(extent->kinds[before])) {
+		other = extent->words[before];
+		if (unlikely(other > page)) {
+			__quarry_heap_condemn(heap, ref_of(heap, extent, page));
+			return;
+		}
+		if (unlikely(!extend_run(heap, extent, page - other, other, end - page + other)))
+			return;
+	} else {
+		insert_run(heap, extent, page, end - page,
+			   note_marks(heap, page_addr(heap, extent, page)));
+	}
+	account_pages(heap, extent, extent->nr_free + nr);
+}
+
 /* ---- Taking ---- */
 
 /*
@@ -261,14 +365,16 @@ static __always_inline void account_pages(struct quarry_heap *heap,
  * runs are just so long, or leave enough for a long bucket, or else any. That of a
  * length itself may have longer runs as well, but only its first is looked at.
  */
-static __always_inline unsigned int find_bin(const struct quarry_heap *heap, unsigned long nr)
+static __always_inline unsigned int find_bin(const struct quarry_heap *heap, unsigned long nr,
+					     bool few)
 {
 	unsigned int bin;
 
-	if (likely(nr < EXACT_BINS)) {
+	if (few || likely(nr < EXACT_BINS)) {
 		if (heap->bins[nr].next)
 			return nr;
-		bin = next_bin(heap, min_t(unsigned long, nr + MIN_LONG_PAGES, EXACT_BINS));
+		bin = next_bin(heap, few ? nr + MIN_LONG_PAGES :
+				     min_t(unsigned long, nr + MIN_LONG_PAGES, EXACT_BINS));
 		return likely(bin < QUARRY_HEAP_NR_BINS) ? bin : next_bin(heap, nr + 1);
 	}
 	if (unlikely(nr > MAX_PAGES))
@@ -332,11 +438,14 @@ static __always_inline void take_start(struct quarry_heap *heap, struct heap_run
 	push_run(heap, moved, ref, new_bin);
 }
 
-/* Take pages at an end of a free run; @place is where they are. False if there are none. */
-static __always_inline bool take(struct quarry_heap *heap, unsigned long nr, bool end,
+/*
+ * Take pages at an end of a free run; @place is where they are. False if there are none. For a
+ * bucket they are few, and those at the end, whose kinds the caller sets.
+ */
+static __always_inline bool take(struct quarry_heap *heap, unsigned long nr, bool bucket,
 				 struct heap_place *place)
 {
-	unsigned int bin = find_bin(heap, nr);
+	unsigned int bin = find_bin(heap, nr, bucket);
 	struct quarry_heap_extent *extent;
 	struct heap_run *run;
 
@@ -353,16 +462,18 @@ static __always_inline bool take(struct quarry_heap *heap, unsigned long nr, boo
 		return false;
 
 	extent = place->extent;
-	if (end || place->nr == nr)
-		extent->kinds[place->page + place->nr - 1] = KIND_INSIDE;
+	if (!bucket && place->nr == nr)
+		extent->kinds[place->page + nr - 1] = KIND_INSIDE;
 	if (place->nr == nr)
 		pop_run(heap, run, bin);
-	else if (end)
+	else if (bucket)
 		place->page = take_end(heap, run, place, bin, nr);
 	else
 		take_start(heap, run, place, bin, nr);
 	account_pages(heap, extent, extent->nr_free - nr);
 	return true;
 }
+
+static_assert(MAX_LONG_PAGES + MIN_LONG_PAGES <= EXACT_BINS);
 
 #endif /* QUARRY_HEAP_RUNS_H */
