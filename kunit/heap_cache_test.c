@@ -311,8 +311,12 @@ static void a_second_free_is_refused(struct kunit *test)
 		blocks[i] = qtest_heap_block(test, heap, 32 << i % 5);
 	for (i = 0; i < 200; i++)
 		ASSERT_OK(test, quarry_heap_free(heap, blocks[i]));
-	for (i = 0; i < 200; i++)
-		EXPECT_ERR(test, quarry_heap_free(heap, blocks[i]), -ENOENT);
+	for (i = 0; i < 200; i++) {
+		int err = quarry_heap_free(heap, blocks[i]);
+
+		/* Where one was that went back, the heap may have its magazines now. */
+		KUNIT_EXPECT_TRUE(test, err == -ENOENT || err == -EINVAL);
+	}
 	KUNIT_EXPECT_EQ(test, qtest_heap_stats(heap).nr_misuses, 209ULL);
 	EXPECT_OK(test, quarry_heap_free(heap, last));
 	expect_all_back(test);
