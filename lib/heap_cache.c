@@ -54,9 +54,12 @@
  */
 #include <linux/align.h>
 #include <linux/cache.h>
+#include <linux/container_of.h>
 #include <linux/errno.h>
 #include <linux/export.h>
 #include <linux/instruction_pointer.h>
+#include <linux/minmax.h>
+#include <linux/string.h>
 
 #include "heap_cache.h"
 #include "slab.h"

@@ -84,7 +84,7 @@ static bool is_inside_block(const struct quarry_heap *heap,
 	if (!__quarry_heap_piece(heap, extent, page, &piece))
 		return false;
 	if (!is_bucket(piece.kind))
-		return piece.kind == KIND_RUN || piece.kind == KIND_OWN;
+		return piece.kind == KIND_RUN;
 	class = &heap->classes[kind_class(piece.kind)];
 	start = page_addr(heap, extent, piece.start);
 	index = (addr - start) / class->size;

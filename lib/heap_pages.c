@@ -138,11 +138,11 @@ static noinline bool take_aligned(struct quarry_heap *heap, unsigned long nr, si
 	extent = run.extent;
 	start = align_page(heap, extent, run.page, align);
 	end = run.page + run.nr;
-	if (unlikely(!remove_run(heap, extent, run.page, run.nr)))
+	if (start > run.page ?
+	    !resize_free(heap, extent, run.page, run.nr, start - run.page) :
+	    !remove_run(heap, extent, run.page, run.nr))
 		return false;
 
-	if (start > run.page)
-		insert_free(heap, extent, run.page, start - run.page);
 	if (end > start + nr)
 		insert_free(heap, extent, start + nr, end - start - nr);
 	account_pages(heap, extent, extent->nr_free - nr);

@@ -306,12 +306,13 @@ static __always_inline bool absorb_run(struct quarry_heap *heap,
 }
 
 /*
- * A free run of @old pages gets those behind it, up to @nr in all, whose kinds are KIND_INSIDE.
- * Its first page stays, and often its place in the lists as well; false if it's damaged.
+ * A free run of @old pages has @nr from now on: it gets some behind it, whose kinds are all
+ * KIND_INSIDE, or its last ones are such. Its first page stays, and often its place in the
+ * lists as well; false if it's damaged.
  */
-static __always_inline bool extend_run(struct quarry_heap *heap,
-				       struct quarry_heap_extent *extent, u32 page, u32 old,
-				       u32 nr)
+static __always_inline bool resize_free(struct quarry_heap *heap,
+					struct quarry_heap_extent *extent, u32 page, u32 old,
+					u32 nr)
 {
 	struct heap_run *run = run_at(heap, extent, page);
 	unsigned int bin = bin_of(nr);
@@ -349,7 +350,8 @@ static __always_inline void give_pages(struct quarry_heap *heap,
 			__quarry_heap_condemn(heap, ref_of(heap, extent, page));
 			return;
 		}
-		if (unlikely(!extend_run(heap, extent, page - other, other, end - page + other)))
+		if (unlikely(!resize_free(heap, extent, page - other, other,
+					  end - page + other)))
 			return;
 	} else {
 		insert_run(heap, extent, page, end - page,
