@@ -134,7 +134,6 @@ static void buddy_figures(struct stress_subject *subject, struct stress_figures 
 		.nr_failures = stats.nr_failures,
 		.nr_misuses = stats.nr_misuses,
 		.used = stats.used,
-		.peak = stats.peak,
 		.held = stats.used,
 		.free = stats.total - stats.used,
 		.largest_free = stats.largest_free,
@@ -245,7 +244,6 @@ static void slab_figures(struct stress_subject *subject, struct stress_figures *
 		.nr_failures = stats.nr_failures,
 		.nr_misuses = stats.nr_misuses,
 		.used = stats.nr_used * stats.object_size,
-		.peak = stats.peak * stats.object_size,
 		.held = stats.nr_slabs * stats.slab_size,
 	};
 }
@@ -352,7 +350,6 @@ static void cache_figures(struct stress_subject *subject, struct stress_figures 
 		.nr_failures = stats.nr_failures,
 		.nr_misuses = stats.nr_misuses,
 		.used = stats.nr_used * stats.slab.object_size,
-		.peak = stats.slab.peak * stats.slab.object_size,
 		.held = stats.slab.nr_slabs * stats.slab.slab_size,
 	};
 }
@@ -597,7 +594,6 @@ static struct stress_figures figures_of_heap(struct quarry_heap *heap)
 		.nr_failures = stats.nr_failures,
 		.nr_misuses = stats.nr_misuses,
 		.used = stats.used,
-		.peak = stats.peak,
 		.held = stats.memory,
 		.free = stats.free,
 		.largest_free = stats.largest_free,
@@ -769,7 +765,6 @@ static void vmem_figures(struct stress_subject *subject, struct stress_figures *
 		.nr_failures = stats.nr_failures,
 		.nr_misuses = stats.nr_misuses,
 		.used = stats.used - stats.cached,
-		.peak = stats.peak,
 		.held = stats.total,
 		.free = stats.total - stats.used,
 		.largest_free = stats.largest_free,

@@ -22,6 +22,7 @@
 
 #include <linux/align.h>
 #include <linux/bitops.h>
+#include <linux/err.h>
 #include <linux/kernel.h>
 #include <linux/printk.h>
 #include <linux/string.h>
@@ -307,6 +308,22 @@ void quarry_stress_check_lost(struct stress_run *run, struct stress_subject *sub
 		      "%s block at +0x%llx of %llu bytes is in use, and nobody has it",
 		      allocator->name, offset_of(run, addr), size);
 	}
+}
+
+/**
+ * quarry_stress_check_end() - unmake an allocator, in which nothing should be in use
+ * @run: the run
+ * @subject: the allocator
+ *
+ * Context: may sleep.
+ */
+void quarry_stress_check_end(struct stress_run *run, struct stress_subject *subject)
+{
+	int err = subject->allocator->teardown(subject);
+
+	if (err)
+		found(run, STRESS_LOST, "%s doesn't end well: %pe", subject->allocator->name,
+		      ERR_PTR(err));
 }
 
 static void expect(struct stress_run *run, const struct stress_subject *subject,

@@ -48,7 +48,7 @@ static struct stress_slot *fill_drain(struct stress_worker *worker, u64 *size)
 	case 5:
 		if (!i)
 			shuffle(worker);
-		i = (u64)i * worker->stride % worker->nr_slots;
+		div_u64_rem((u64)i * worker->stride, worker->nr_slots, &i);
 		break;
 	}
 	if (++worker->at == worker->nr_slots) {

@@ -31,13 +31,13 @@ static u64 second_hand(struct stress_worker *worker, const struct stress_slot *s
 {
 	unsigned int i;
 
-	if (worker->run->settings.fault != STRESS_FAULT_HAND_OUT_TWICE)
+	if (worker->run->settings.fault != STRESS_FAULT_DOUBLE_HAND_OUT)
 		return 0;
 	for (i = 0; i < worker->nr_slots; i++) {
 		const struct stress_slot *other = &worker->slots[i];
 
 		if (other != slot && other->addr && other->subject == slot->subject)
-			return plant(worker, STRESS_FAULT_HAND_OUT_TWICE) ? other->addr : 0;
+			return plant(worker, STRESS_FAULT_DOUBLE_HAND_OUT) ? other->addr : 0;
 	}
 	return 0;
 }
@@ -133,12 +133,22 @@ static u64 get_block(struct stress_worker *worker, const struct stress_slot *slo
 	return addr;
 }
 
+static void add_live(struct stress_subject *subject, u64 size)
+{
+	s64 live = atomic64_add_return(size, &subject->live);
+	s64 peak = atomic64_read(&subject->peak);
+
+	while (live > peak && !atomic64_try_cmpxchg(&subject->peak, &peak, live))
+		;
+}
+
 static void keep_block(struct stress_worker *worker, struct stress_slot *slot)
 {
 	if (!quarry_stress_add_block(worker, slot)) {
 		slot->addr = 0;
 		return;
 	}
+	add_live(&worker->run->subjects[slot->subject], slot->size);
 	if (!worker->run->settings.contents)
 		return;
 	quarry_stress_fill(slot);
@@ -196,6 +206,7 @@ void quarry_stress_free(struct stress_worker *worker, struct stress_slot *slot)
 		worker->bytes += slot->size;
 	}
 	quarry_stress_del_block(worker, slot);
+	atomic64_sub(slot->size, &worker->run->subjects[slot->subject].live);
 	worker->checked[STRESS_REFUSED]++;
 	err = put_block(worker, slot);
 	if (err)

@@ -233,7 +233,10 @@ static void show_figure(struct seq_file *m, bool known, u64 value)
 		seq_printf(m, " %13s", "-");
 }
 
-/* Packing: asked for, of what it holds. Fragmentation: free, but not in one piece. */
+/*
+ * Peak and payload are what was asked for; used what that has become, held what the
+ * allocator has for it. Packing: payload, of held. Fragmentation: free, but not in one piece.
+ */
 static void show_allocator(const struct stress_run *run, unsigned int index, struct seq_file *m)
 {
 	const struct stress_subject *subject = &run->subjects[index];
@@ -243,9 +246,9 @@ static void show_allocator(const struct stress_run *run, unsigned int index, str
 	add_counts(run, all_of(run), index, &counts);
 	seq_printf(m, "%9s %10llu %10llu %10llu", subject->allocator->name, counts.nr_allocs,
 		   counts.nr_frees, all_failures(&counts));
-	show_figure(m, figures->peak, figures->peak);
-	show_figure(m, true, figures->used);
+	show_figure(m, true, atomic64_read(&subject->peak));
 	show_figure(m, true, subject->payload);
+	show_figure(m, true, figures->used);
 	show_figure(m, true, figures->held);
 	show_figure(m, figures->held, thousandths(subject->payload, figures->held));
 	show_figure(m, figures->free,
@@ -257,9 +260,10 @@ static void show_allocators(const struct stress_run *run, struct seq_file *m)
 {
 	unsigned int i;
 
-	seq_puts(m, "\n# At the end of the run, in bytes; packing and fragmentation in thousandths.\n");
+	seq_puts(m, "\n# At the end of the run, in bytes; payload is what was asked for, peak the most of it.\n"
+		 "# Packing (payload of held) and fragmentation are in thousandths.\n");
 	seq_printf(m, "%9s %10s %10s %10s %13s %13s %13s %13s %13s %13s\n", "allocator",
-		   "allocs", "frees", "failures", "peak", "used", "payload", "held", "packing",
+		   "allocs", "frees", "failures", "peak", "payload", "used", "held", "packing",
 		   "fragmentation");
 	for (i = 0; i < run->nr_subjects; i++)
 		show_allocator(run, i, m);

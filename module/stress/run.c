@@ -131,20 +131,15 @@ static int work(void *arg)
 	return 0;
 }
 
-/* Interruptible, as it may take hours, which is no trouble; nothing interrupts it. */
-static void wait_long(struct completion *done)
-{
-	while (wait_for_completion_interruptible(done))
-		;
-}
-
+/* The wait may take hours, which is no trouble; and no signal comes to such a thread. */
 static int conclude(void *arg)
 {
 	struct stress_run *run = arg;
 	unsigned int nr;
 
 	for (nr = 0; nr < run->nr_workers; nr++)
-		wait_long(&run->workers[nr]->done);
+		while (wait_for_completion_interruptible(&run->workers[nr]->done))
+			;
 	WRITE_ONCE(run->end, ktime_get_ns());
 	quarry_stress_conclude(run);
 	complete_all(&run->over);
@@ -389,7 +384,7 @@ void quarry_stress_run_stop(struct stress_run *run)
 		return;
 	run->stopped = true;
 	WRITE_ONCE(run->stop, true);
-	wait_long(&run->over);
+	wait_for_completion(&run->over);
 }
 EXPORT_SYMBOL_GPL(quarry_stress_run_stop);
 
@@ -402,7 +397,7 @@ EXPORT_SYMBOL_GPL(quarry_stress_run_stop);
  */
 bool quarry_stress_run_wait(struct stress_run *run)
 {
-	wait_long(&run->over);
+	wait_for_completion(&run->over);
 	return !atomic_read(&run->nr_found);
 }
 EXPORT_SYMBOL_GPL(quarry_stress_run_wait);
@@ -438,19 +433,12 @@ EXPORT_SYMBOL_GPL(quarry_stress_run_put);
 static void take_figures(struct stress_run *run)
 {
 	struct stress_subject *subject;
-	struct stress_worker *worker;
-	unsigned int i, nr;
+	unsigned int i;
 
 	for (i = 0; i < run->nr_subjects; i++) {
 		subject = &run->subjects[i];
+		subject->payload = atomic64_read(&subject->live);
 		subject->allocator->figures(subject, &subject->figures);
-	}
-	for (nr = 0; nr < run->nr_workers; nr++) {
-		worker = run->workers[nr];
-		for (i = 0; i < worker->nr_slots; i++)
-			if (worker->slots[i].addr)
-				run->subjects[worker->slots[i].subject].payload +=
-					worker->slots[i].size;
 	}
 }
 
@@ -514,7 +502,7 @@ void quarry_stress_conclude(struct stress_run *run)
 	for (nr = 0; nr < run->nr_subjects; nr++)
 		verify_last(run, &run->subjects[nr]);
 	for (nr = 0; nr < run->nr_subjects; nr++)
-		run->subjects[nr].allocator->teardown(&run->subjects[nr]);
+		quarry_stress_check_end(run, &run->subjects[nr]);
 	kvfree(run->taken);
 	run->taken = NULL;
 }

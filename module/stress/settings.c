@@ -51,7 +51,7 @@ static const char *const fault_names[STRESS_NR_FAULTS] = {
 	[STRESS_FAULT_NONE]		= "none",
 	[STRESS_FAULT_DAMAGE]		= "damage",
 	[STRESS_FAULT_SKIP_FREE]	= "skip-free",
-	[STRESS_FAULT_HAND_OUT_TWICE]	= "hand-out-twice",
+	[STRESS_FAULT_DOUBLE_HAND_OUT]	= "double-hand-out",
 	[STRESS_FAULT_BAD_FREE]		= "bad-free",
 	[STRESS_FAULT_MISCOUNT]		= "miscount",
 	[STRESS_FAULT_BREAK]		= "break",
@@ -196,12 +196,13 @@ static int parse_choices(const struct setting *setting, char *text, u64 *chosen)
 	while ((word = strsep(&text, ", \t"))) {
 		if (!*word)
 			continue;
-		if (!strcmp(word, "all"))
+		if (!strcmp(word, "all")) {
 			bits |= all_choices(setting);
-		else if (parse_choice(setting, word, &index))
+			continue;
+		}
+		if (parse_choice(setting, word, &index))
 			return -EINVAL;
-		else
-			bits |= BIT_ULL(index);
+		bits |= BIT_ULL(index);
 	}
 	if (!bits)
 		return -EINVAL;

@@ -159,7 +159,7 @@ u64 quarry_stress_histogram_octave(const struct stress_histogram *histogram, uns
  * @STRESS_FAULT_NONE: nothing
  * @STRESS_FAULT_DAMAGE: changes a byte of a block
  * @STRESS_FAULT_SKIP_FREE: doesn't free a block
- * @STRESS_FAULT_HAND_OUT_TWICE: takes a block for a new one that is in use
+ * @STRESS_FAULT_DOUBLE_HAND_OUT: takes a block for a new one that is in use
  * @STRESS_FAULT_BAD_FREE: frees an address inside a block
  * @STRESS_FAULT_MISCOUNT: counts an allocation that there was not
  * @STRESS_FAULT_BREAK: changes a number in the allocator before it is verified
@@ -168,7 +168,7 @@ enum stress_fault {
 	STRESS_FAULT_NONE,
 	STRESS_FAULT_DAMAGE,
 	STRESS_FAULT_SKIP_FREE,
-	STRESS_FAULT_HAND_OUT_TWICE,
+	STRESS_FAULT_DOUBLE_HAND_OUT,
 	STRESS_FAULT_BAD_FREE,
 	STRESS_FAULT_MISCOUNT,
 	STRESS_FAULT_BREAK,
@@ -225,7 +225,6 @@ void quarry_stress_settings_get(struct stress_settings *settings);
  * @nr_failures: requests that found no room
  * @nr_misuses: calls that it refused
  * @used: bytes in use
- * @peak: most that were; 0 if it doesn't keep that
  * @held: bytes that it has for its blocks, those in use included
  * @free: bytes that are free; 0 if it can't tell
  * @largest_free: in the largest free block
@@ -237,7 +236,6 @@ struct stress_figures {
 	u64 nr_failures;
 	u64 nr_misuses;
 	u64 used;
-	u64 peak;
 	u64 held;
 	u64 free;
 	u64 largest_free;
@@ -284,7 +282,9 @@ const struct stress_allocator *quarry_stress_allocator(unsigned int index);
  * @instance: in whose region it lives
  * @object: what setup made
  * @max_size: the largest size that it is asked for
- * @payload: bytes that were asked for and not freed when the run ended
+ * @live: bytes that were asked for and not freed
+ * @peak: most that were
+ * @payload: @live when the run ended, before all was freed
  * @figures: at that moment
  */
 struct stress_subject {
@@ -292,6 +292,8 @@ struct stress_subject {
 	struct quarry_instance *instance;
 	void *object;
 	u64 max_size;
+	atomic64_t live;
+	atomic64_t peak;
 	u64 payload;
 	struct stress_figures figures;
 };
@@ -523,6 +525,7 @@ void quarry_stress_found_refused(struct stress_worker *worker, const struct stre
 void quarry_stress_verify(struct stress_worker *worker, struct stress_subject *subject);
 void quarry_stress_check_counters(struct stress_run *run, struct stress_subject *subject);
 void quarry_stress_check_lost(struct stress_run *run, struct stress_subject *subject);
+void quarry_stress_check_end(struct stress_run *run, struct stress_subject *subject);
 
 /* ---- What is shown ---- */
 
