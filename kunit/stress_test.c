@@ -7,6 +7,7 @@
 #include <linux/err.h>
 #include <linux/string.h>
 
+#include "../lib/inject.h"
 #include "../module/stress/stress.h"
 #include "helpers.h"
 
@@ -241,7 +242,7 @@ static struct stress_settings short_run(struct kunit *test)
 	return settings;
 }
 
-static struct stress_run *make_run(struct kunit *test, const struct stress_settings *settings)
+static struct stress_run *start_run(struct kunit *test, const struct stress_settings *settings)
 {
 	struct stress_run *made;
 
@@ -250,6 +251,13 @@ static struct stress_run *make_run(struct kunit *test, const struct stress_setti
 	if (made == ERR_PTR(-ENODEV))
 		kunit_skip(test, "the module has no region");
 	KUNIT_ASSERT_FALSE_MSG(test, IS_ERR(made), "no run: %pe", made);
+	return made;
+}
+
+static struct stress_run *make_run(struct kunit *test, const struct stress_settings *settings)
+{
+	struct stress_run *made = start_run(test, settings);
+
 	quarry_stress_run_wait(made);
 	return made;
 }
@@ -328,6 +336,41 @@ static void what_fails_is_no_fault(struct kunit *test)
 	quarry_stress_run_put(made);
 }
 
+/* All that can fail does, in three calls of ten. */
+static void inject_everywhere(struct kunit *test)
+{
+	const struct quarry_inject_settings settings = {
+		.probability = 30, .interval = 1, .times = -1, .seed = 1,
+	};
+	unsigned int point;
+
+	for (point = 0; point < QUARRY_INJECT_NR_POINTS; point++)
+		EXPECT_OK(test, quarry_inject_set(point, &settings));
+}
+
+/* What scripts/stress calls crush: also with KASAN and lockdep, where that kernel has them. */
+static void crush(struct kunit *test)
+{
+	struct stress_settings settings = short_run(test);
+	struct stress_run *made;
+
+	settings.threads = 4;
+	settings.size_min = SZ_4K;
+	settings.size_max = SZ_128K;
+	settings.live = 8000;
+	settings.ops = 4000;
+	settings.irq_percent = 2;
+	settings.verify_every = 0;
+	for (settings.pattern = 0; quarry_stress_pattern(settings.pattern); settings.pattern++) {
+		made = start_run(test, &settings);
+		inject_everywhere(test);
+		quarry_stress_run_wait(made);
+		quarry_inject_reset();
+		KUNIT_EXPECT_EQ_MSG(test, atomic_read(&made->nr_found), 0, "%s", made->first);
+		quarry_stress_run_put(made);
+	}
+}
+
 static u64 digest_of(struct kunit *test, const struct stress_settings *settings)
 {
 	struct stress_run *made = make_run(test, settings);
@@ -366,10 +409,7 @@ static void a_run_stops_when_told(struct kunit *test)
 
 	settings.ops = 0;
 	settings.threads = 2;
-	made = quarry_stress_run_start(NULL, &settings);
-	if (made == ERR_PTR(-ENODEV))
-		kunit_skip(test, "the module has no region");
-	KUNIT_ASSERT_FALSE_MSG(test, IS_ERR(made), "no run: %pe", made);
+	made = start_run(test, &settings);
 	KUNIT_EXPECT_FALSE(test, quarry_stress_run_is_over(made));
 	quarry_stress_run_stop(made);
 	KUNIT_EXPECT_TRUE(test, quarry_stress_run_is_over(made));
@@ -386,11 +426,12 @@ static const struct {
 } faults[] = {
 	{ STRESS_FAULT_DAMAGE, STRESS_CONTENTS },
 	{ STRESS_FAULT_SKIP_FREE, STRESS_LOST },
-	{ STRESS_FAULT_HAND_OUT_TWICE, STRESS_OVERLAP },
+	{ STRESS_FAULT_DOUBLE_HAND_OUT, STRESS_OVERLAP },
 	{ STRESS_FAULT_BAD_FREE, STRESS_REFUSED },
 	{ STRESS_FAULT_MISCOUNT, STRESS_COUNTERS },
 	{ STRESS_FAULT_BREAK, STRESS_VERIFY },
 };
+
 static_assert(ARRAY_SIZE(faults) == STRESS_NR_FAULTS - 1);
 
 static void is_found(struct kunit *test, struct stress_settings *settings,
@@ -450,6 +491,7 @@ static struct kunit_case cases[] = {
 	KUNIT_CASE_SLOW(all_allocators_pass_together),
 	KUNIT_CASE_SLOW(requests_in_interrupts_pass),
 	KUNIT_CASE_SLOW(what_fails_is_no_fault),
+	KUNIT_CASE_SLOW(crush),
 	KUNIT_CASE_SLOW(a_seed_gives_one_digest),
 	KUNIT_CASE(a_run_stops_when_told),
 	KUNIT_CASE_SLOW(each_fault_is_found),
@@ -461,4 +503,5 @@ static struct kunit_suite suite = {
 	.name = "quarry_stress",
 	.test_cases = cases,
 };
+
 kunit_test_suite(suite);
