@@ -90,7 +90,7 @@ static __always_inline u32 *long_bits(struct quarry_heap *heap,
 }
 
 /* The last free block of the first long bucket of a class was taken: go on to the next. */
-noinline void __quarry_heap_pop_long(struct quarry_heap *heap, struct quarry_heap_class *class)
+static __always_inline void pop_long(struct quarry_heap *heap, struct quarry_heap_class *class)
 {
 	u32 ref = long_links(class->bits)->next, page = ref_page(ref);
 	const struct quarry_heap_extent *extent = ref_extent(heap, ref);
@@ -122,7 +122,7 @@ noinline void *__quarry_heap_take_last_long(struct quarry_heap *heap,
 		__quarry_heap_condemn_bucket(heap, class->long_list);
 		return NULL;
 	}
-	__quarry_heap_pop_long(heap, class);
+	pop_long(heap, class);
 	return (void *)block;
 }
 
@@ -134,7 +134,7 @@ static __always_inline bool remove_long(struct quarry_heap *heap,
 	u32 *next, *prev;
 
 	if (ref == class->long_list) {
-		__quarry_heap_pop_long(heap, class);
+		pop_long(heap, class);
 		return true;
 	}
 	prev = long_bits(heap, class, prev_ref);

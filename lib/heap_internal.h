@@ -328,7 +328,6 @@ static __always_inline void account_taken(struct quarry_heap *heap, size_t size)
 	heap->nr_allocs++;
 }
 
-void __quarry_heap_pop_long(struct quarry_heap *heap, struct quarry_heap_class *class);
 void __quarry_heap_condemn_bucket(struct quarry_heap *heap, u32 ref);
 void *__quarry_heap_take_last_long(struct quarry_heap *heap, struct quarry_heap_class *class,
 				   unsigned long block);
