@@ -476,12 +476,21 @@ static __always_inline struct quarry_vmem_tag *pick(const struct quarry_vmem *vm
 /* Flags with which a quantum cache may serve; alloc_otherwise() tells if they are wrong. */
 #define CACHEABLE	(QUARRY_VMEM_FIRSTFIT | QUARRY_VMEM_NOWAIT)
 
-static noinline int alloc_cached(struct quarry_vmem *vmem, u64 size, unsigned int flags,
-				 u64 *addr, unsigned long caller)
+/* What this CPU's magazine didn't have. */
+static noinline int alloc_cached_slowly(struct quarry_vmem *vmem, u64 size, unsigned int flags,
+					u64 *addr, unsigned long caller)
 {
-	if (likely(flags & QUARRY_VMEM_FIRSTFIT && __quarry_vmem_get_cached(vmem, size, addr)))
+	if (flags & QUARRY_VMEM_FIRSTFIT && __quarry_vmem_get_cached(vmem, size, addr))
 		return 0;
 	return alloc_otherwise(vmem, size, flags, 0, addr, caller);
+}
+
+static __always_inline int alloc_cached(struct quarry_vmem *vmem, u64 size, unsigned int flags,
+					u64 *addr, unsigned long caller)
+{
+	if (likely(flags & QUARRY_VMEM_FIRSTFIT && __quarry_vmem_get_quickly(vmem, size, addr)))
+		return 0;
+	return alloc_cached_slowly(vmem, size, flags, addr, caller);
 }
 
 /* Take the lowest part of a free segment; returns its tag. */
@@ -821,12 +830,41 @@ static noinline int free_uncached(struct quarry_vmem *vmem, u64 addr, u64 rounde
 	return refuse_free(vmem, addr, rounded, QUARRY_VMEM_USED, caller);
 }
 
-static noinline int free_cached(struct quarry_vmem *vmem, u64 addr, u64 rounded,
-				unsigned long caller)
+/* Put a segment that isn't the one that this CPU took last in its cache, or else free it. */
+static noinline int free_cached_slowly(struct quarry_vmem *vmem, u64 addr, u64 rounded,
+				       unsigned long caller)
 {
 	if (likely(__quarry_vmem_put_cached(vmem, addr, rounded)))
 		return 0;
 	return free_uncached(vmem, addr, rounded, caller);
+}
+
+static noinline int make_room_for_waiters(struct quarry_vmem *vmem)
+{
+	__quarry_vmem_reclaim_qcache(vmem);
+	return 0;
+}
+
+/* All that isn't done here is left to others to the end, so that no register is saved. */
+static __always_inline int free_cached(struct quarry_vmem *vmem, u64 addr, u64 rounded,
+				       unsigned long caller)
+{
+	struct quarry_magazines *magazines = magazines_for(vmem, vmem->qcache, rounded);
+	struct quarry_vmem_tag *tag = NULL;
+	bool put = false;
+
+	if (BITS_PER_LONG == 64)
+		tag = __quarry_vmem_put_last(magazines, addr, rounded, &put);
+	if (unlikely(!tag))
+		return free_cached_slowly(vmem, addr, rounded, caller);
+	/* Interrupted: it goes wherever there is room now. */
+	if (unlikely(!put))
+		return __quarry_vmem_put_claimed(vmem, tag);
+	/* Pairs with that of who begins to wait: one of the two sees the other. */
+	smp_mb();
+	if (unlikely(READ_ONCE(vmem->nr_waiters)))
+		return make_room_for_waiters(vmem);
+	return 0;
 }
 
 /**
@@ -850,9 +888,7 @@ int quarry_vmem_free(struct quarry_vmem *vmem, u64 addr, u64 size)
 
 	if (rounded - 1 < vmem->qcache_size)
 		return free_cached(vmem, addr, rounded, _RET_IP_);
-	if (likely(free_segment(vmem, addr, rounded, QUARRY_VMEM_USED)))
-		return 0;
-	return refuse_free(vmem, addr, rounded, QUARRY_VMEM_USED, _RET_IP_);
+	return free_uncached(vmem, addr, rounded, _RET_IP_);
 }
 EXPORT_SYMBOL_GPL(quarry_vmem_free);
 

@@ -211,6 +211,9 @@ void __quarry_vmem_give_back(struct quarry_vmem *vmem);
 /* lib/vmem_qcache.c */
 bool __quarry_vmem_unslot(struct quarry_vmem *vmem, struct quarry_vmem_tag *tag,
 			  enum quarry_vmem_state state);
+bool __quarry_vmem_get_cached(struct quarry_vmem *vmem, u64 size, u64 *addr);
+int __quarry_vmem_put_claimed(struct quarry_vmem *vmem, struct quarry_vmem_tag *tag);
+bool __quarry_vmem_put_cached(struct quarry_vmem *vmem, u64 addr, u64 size);
 void __quarry_vmem_reclaim_qcache(struct quarry_vmem *vmem);
 void __quarry_vmem_drain_qcache(struct quarry_vmem *vmem);
 void __quarry_vmem_count_cached(struct quarry_vmem *vmem, struct quarry_vmem_stats *stats);

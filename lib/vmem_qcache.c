@@ -79,6 +79,51 @@ noinline bool __quarry_vmem_unslot(struct quarry_vmem *vmem, struct quarry_vmem_
 	return true;
 }
 
+/* ---- The slower ways of getting and putting ---- */
+
+/* Get a segment from its cache; false if there is none. */
+bool __quarry_vmem_get_cached(struct quarry_vmem *vmem, u64 size, u64 *addr)
+{
+	unsigned long item = quarry_magazines_get(magazines_for(vmem, vmem->qcache, size));
+
+	if (!item)
+		return false;
+	__quarry_vmem_hand_out(item, addr);
+	return true;
+}
+
+/* Put a segment that was claimed wherever there is room. Returns 0. */
+int __quarry_vmem_put_claimed(struct quarry_vmem *vmem, struct quarry_vmem_tag *tag)
+{
+	struct quarry_magazines *magazines = magazines_for(vmem, vmem->qcache, tag->size);
+
+	quarry_magazines_put(magazines, (unsigned long)tag);
+	/* Pairs with that of who begins to wait: one of the two sees the other. */
+	smp_mb();
+	if (unlikely(READ_ONCE(vmem->nr_waiters)))
+		__quarry_vmem_reclaim_qcache(vmem);
+	return 0;
+}
+
+/*
+ * Put a segment in its cache, as found in a slot; false if it isn't in use, or didn't
+ * come from a cache. On 32-bit, what was compared may be half of one segment's and half of
+ * another's: in the state CACHED it can't change any more, so it is looked at again.
+ */
+bool __quarry_vmem_put_cached(struct quarry_vmem *vmem, u64 addr, u64 size)
+{
+	struct quarry_vmem_tag *tag = __quarry_vmem_find_slotted(vmem, vmem->qcache, addr, size);
+
+	if (unlikely(!tag || !claim(tag)))
+		return false;
+	if (BITS_PER_LONG == 32 && (tag->start != addr || tag->size != size)) {
+		WRITE_ONCE(tag->state, QUARRY_VMEM_USED);
+		return false;
+	}
+	__quarry_vmem_put_claimed(vmem, tag);
+	return true;
+}
+
 /* ---- Filling and flushing ---- */
 
 static void put_cached_back(struct quarry_vmem *vmem, struct quarry_vmem_tag *tag,

@@ -44,19 +44,25 @@ magazines_for(const struct quarry_vmem *vmem, const struct quarry_vmem_qcache *q
 	return qcache->magazines[(size >> vmem->quantum_shift) - 1];
 }
 
-/* Get a segment from its cache; false if there is none. */
-static __always_inline bool __quarry_vmem_get_cached(struct quarry_vmem *vmem, u64 size,
-						     u64 *addr)
+/* Hand out an item of a magazine. */
+static __always_inline void __quarry_vmem_hand_out(unsigned long item, u64 *addr)
 {
-	struct quarry_magazines *magazines = magazines_for(vmem, vmem->qcache, size);
-	unsigned long item = quarry_magazines_get(magazines);
 	struct quarry_vmem_tag *tag = (struct quarry_vmem_tag *)item;
 
-	if (unlikely(!item))
-		return false;
 	WRITE_ONCE(tag->state, QUARRY_VMEM_USED);
 	if (likely(addr))
 		*addr = tag->start;
+}
+
+/* Get a segment from this CPU's magazine; false if that has none. */
+static __always_inline bool __quarry_vmem_get_quickly(struct quarry_vmem *vmem, u64 size,
+						      u64 *addr)
+{
+	unsigned long item;
+
+	if (unlikely(!__quarry_magazines_pop(magazines_for(vmem, vmem->qcache, size), &item)))
+		return false;
+	__quarry_vmem_hand_out(item, addr);
 	return true;
 }
 
@@ -88,12 +94,15 @@ static __always_inline bool claim(struct quarry_vmem_tag *tag)
 				       QUARRY_VMEM_USED;
 }
 
-/* Put the segment that was taken last back where it was; false if it is another. */
-static __always_inline bool put_last(struct quarry_magazines *magazines, u64 addr, u64 size)
+/*
+ * Put the segment that was taken last back where it was. Returns it, and that it is put,
+ * if it was that one; NULL if it is another.
+ */
+static __always_inline struct quarry_vmem_tag *
+__quarry_vmem_put_last(struct quarry_magazines *magazines, u64 addr, u64 size, bool *put)
 {
 	struct quarry_magazines_cpu *cpu;
 	struct quarry_vmem_tag *tag;
-	bool claimed, done = false;
 	long state;
 
 	preempt_disable();
@@ -101,55 +110,13 @@ static __always_inline bool put_last(struct quarry_magazines *magazines, u64 add
 	state = local_read(&cpu->state);
 	tag = last_taken(magazines, cpu, state);
 	/* As in __quarry_vmem_find_slotted(). */
-	claimed = tag && data_race(tag->start == addr && tag->size == size) && claim(tag);
-	if (claimed)
-		done = __quarry_magazines_push_back(cpu, state);
-	preempt_enable();
-
-	/* Interrupted: it goes wherever there is room now. */
-	if (unlikely(claimed && !done))
-		quarry_magazines_put(magazines, (unsigned long)tag);
-	return claimed;
-}
-
-/*
- * Put a segment in its cache, as found in a slot; false if it isn't in use, or didn't
- * come from a cache. On 32-bit, what was compared may be half of one segment's and half of
- * another's: in the state CACHED it can't change any more, so it is looked at again.
- */
-static __always_inline bool put_slotted(const struct quarry_vmem *vmem,
-					struct quarry_magazines *magazines, u64 addr, u64 size)
-{
-	struct quarry_vmem_tag *tag = __quarry_vmem_find_slotted(vmem, vmem->qcache, addr, size);
-
-	if (unlikely(!tag || !claim(tag)))
-		return false;
-	if (BITS_PER_LONG == 32 && (tag->start != addr || tag->size != size)) {
-		WRITE_ONCE(tag->state, QUARRY_VMEM_USED);
-		return false;
+	if (unlikely(!tag || data_race(tag->start != addr || tag->size != size) || !claim(tag))) {
+		preempt_enable();
+		return NULL;
 	}
-	quarry_magazines_put(magazines, (unsigned long)tag);
-	return true;
-}
-
-/*
- * Put a segment in its cache; false if it can't go there. If somebody waits, it comes out
- * again at once.
- */
-static __always_inline bool __quarry_vmem_put_cached(struct quarry_vmem *vmem, u64 addr,
-						     u64 size)
-{
-	struct quarry_magazines *magazines = magazines_for(vmem, vmem->qcache, size);
-
-	if ((BITS_PER_LONG == 32 || !put_last(magazines, addr, size)) &&
-	    !put_slotted(vmem, magazines, addr, size))
-		return false;
-
-	/* Pairs with that of who begins to wait: one of the two sees the other. */
-	smp_mb();
-	if (unlikely(READ_ONCE(vmem->nr_waiters)))
-		__quarry_vmem_reclaim_qcache(vmem);
-	return true;
+	*put = __quarry_magazines_push_back(cpu, state);
+	preempt_enable();
+	return tag;
 }
 
 #endif /* QUARRY_VMEM_QCACHE_H */
