@@ -168,9 +168,9 @@ understand(const struct quarry_vmem *vmem, const struct quarry_vmem_request *req
 		.max = request->max,
 		.strategy = request->flags & QUARRY_VMEM_STRATEGIES,
 	};
-	want->residues = U64_MAX;
+	want->colours = U64_MAX;
 	if (want->align > quantum(vmem) || want->nocross)
-		want->residues = __quarry_vmem_residues(vmem, want);
+		want->colours = __quarry_vmem_colours_for(vmem, want);
 	return NULL;
 }
 
@@ -434,7 +434,7 @@ static __always_inline struct want plain_want(const struct quarry_vmem *vmem, u6
 		.max = U64_MAX,
 		.strategy = strategy,
 		.state = QUARRY_VMEM_USED,
-		.residues = U64_MAX,
+		.colours = U64_MAX,
 	};
 }
 
@@ -498,7 +498,7 @@ static __always_inline struct quarry_vmem_tag *take_quickly(struct quarry_vmem *
 							    struct quarry_vmem_tag *tag, u64 size,
 							    enum quarry_vmem_state state)
 {
-	__quarry_vmem_free_remove(vmem, tag);
+	free_remove(vmem, tag);
 	if (tag->size != size) {
 		struct quarry_vmem_tag *rest = tag;
 

@@ -18,6 +18,9 @@
 #define QUARRY_VMEM_NR_EXACT	128
 #define QUARRY_VMEM_NR_CLASSES	(QUARRY_VMEM_NR_EXACT + 4 * (64 - 7))
 
+/* For searches in a part of it, an arena is divided in so many regions. */
+#define QUARRY_VMEM_NR_REGIONS	32
+
 /* Free segments are counted by the log2 of their size in quanta. */
 #define QUARRY_VMEM_NR_LISTS	64
 
@@ -277,6 +280,7 @@ struct quarry_vmem {
 	/* private: */
 	raw_spinlock_t lock;
 	unsigned int quantum_shift;
+	unsigned int region_shift;
 	u64 below_quantum;
 	u64 quantum_mask;
 	u64 qcache_size;
@@ -303,6 +307,7 @@ struct quarry_vmem {
 	u64 avail[QUARRY_VMEM_NR_CLASSES / 64 + 1];
 	struct quarry_vmem_tag *roots[QUARRY_VMEM_NR_CLASSES];
 	u32 nr_in_class[QUARRY_VMEM_NR_CLASSES];
+	u32 regions[QUARRY_VMEM_NR_CLASSES];	/* where a class may have any */
 
 	/* Next fit: where it goes on, a segment near that, and the lowest of all. */
 	u64 cursor;

@@ -5,21 +5,22 @@
  * The answers are exact: what is found is what the strategy prescribes among all
  * free segments, and nothing is found only if none can serve.
  *
- * 1. Best fit goes through the classes that have segments, smallest size first,
- *    and asks each for its lowest segment in the window that has a colour which
- *    can serve (lib/vmem_index.c). In a class of one size c, a segment can serve a
- *    size s just if one of the places from its start to c - s further can; so the
- *    colours that can are those for which the start itself can, rotated by 0 up
- *    to c - s quanta and joined. For an alignment and a boundary of up to 64
- *    quanta this decides, and at most the two segments across the window's ends
- *    are looked at in vain. For larger ones it is necessary only: a segment
- *    that has the right colour serves with probability 64 quanta / alignment, and
- *    if not, the next one is looked at.
+ * 1. Best fit goes through the classes that have segments, smallest size first, and
+ *    leaves out those that never had one in the regions of the window. It looks through
+ *    a class's trie from the lowest address on, and nowhere below a node whose
+ *    addresses are all outside of the window, or that has none of the colours which can
+ *    serve (lib/vmem_index.c). In a class of one size c, a segment can serve a size s
+ *    just if one of the places from its start to c - s further can; so the colours that
+ *    can are those for which the start itself can, rotated by 0 up to c - s quanta and
+ *    joined. For an alignment and a boundary of up to 64 quanta this decides, and at
+ *    most the two segments across the window's ends are looked at in vain. For
+ *    larger ones it is necessary only: a segment that has the right colour serves with
+ *    probability 64 quanta / alignment, and if not, the search goes on.
  *
- *    In a class of several sizes the colours are sizes, looked at from the
- *    smallest on. Up to 511 quanta a colour is one size, and the first segment
- *    that serves is the answer; above, all segments of the colour, which are
- *    within 0.4 % of one another, are compared.
+ *    In a class of several sizes the colours are sizes. Any segment that serves is looked
+ *    for first, then one of a smaller colour, until there is none. Up to 511 quanta
+ *    a colour is one size; above, all segments of the colour, which are within 0.4 %
+ *    of one another, are compared, unless one is found that is just large enough.
  *
  * 2. Next fit looks at the segment that holds the cursor and at some more behind it;
  *    then it asks each class for its lowest segment from there on. Behind the last
@@ -30,14 +31,15 @@
  *
  * Bounds, for L levels of a class's trie (log2 of its segments; at most 65) and C
  * classes with segments that are large enough (at most 356; 128 and four a doubling):
- * C * 2L steps, plus 2L for each segment that has the right colour but can't serve. The
- * latter are few by chance, but not by design: a request for an alignment above 64
- * quanta of an arena in which each segment is off by the same 64 quanta looks at all of
- * them, and so does best fit for more than 511 quanta where all sizes are within 0.4 %.
- * Steps are counted (nr_steps, max_steps). At 100,000 live segments of 1 to 64 quanta,
- * with alignments up to 64 quanta, phase, boundary and a window each as a coin falls,
- * a search took 7 steps on average, and 185 at most: in a window that is a sixteenth of
- * the space, and so full that all classes but the last are asked in vain.
+ * C * 2L steps, and C * 64 * 2L where sizes are above 128 quanta, plus 2L for each segment
+ * that has the right colour but can't serve. The latter are few by chance, but not by
+ * design: a request for an alignment above 64 quanta of an arena in which each segment is
+ * off by the same 64 quanta looks at all of them, and so does best fit for more than 511
+ * quanta where all sizes are within 0.4 %, and none is the wanted one. Steps are counted
+ * (nr_steps, max_steps). At 100,000 live segments of 1 to 64 quanta, with alignments up to
+ * 64 quanta, phase, boundary and a window each as a coin falls, a search took 8 steps on
+ * average; the most, some 260, in a window that is a sixteenth of the space, and so full
+ * that most classes are asked in vain.
  */
 #include <linux/align.h>
 #include <linux/lockdep.h>
@@ -72,7 +74,7 @@ static inline bool align_up(u64 from, const struct want *want, u64 *start)
  * a boundary doesn't run into the next: that alignment, phase and boundary go
  * together was checked before.
  */
-bool __quarry_vmem_fits(const struct quarry_vmem_tag *tag, const struct want *want, u64 *start)
+static inline bool fits(const struct quarry_vmem_tag *tag, const struct want *want, u64 *start)
 {
 	u64 from = max(tag->start, want->min);
 	u64 last = min(last_of(tag), want->max);
@@ -88,7 +90,7 @@ bool __quarry_vmem_fits(const struct quarry_vmem_tag *tag, const struct want *wa
 }
 
 /* The colours of starts at which the size can be placed, as far as colours tell. */
-noinline u64 __quarry_vmem_residues(const struct quarry_vmem *vmem, const struct want *want)
+noinline u64 __quarry_vmem_colours_for(const struct quarry_vmem *vmem, const struct want *want)
 {
 	unsigned int align = ilog2(want->align) - vmem->quantum_shift;
 	u64 mask = rol64(every[min(align, 6U)], (want->phase >> vmem->quantum_shift) & 63);
@@ -105,76 +107,125 @@ noinline u64 __quarry_vmem_residues(const struct quarry_vmem *vmem, const struct
 /* The colours that can serve in segments that are @quanta larger than those of @mask. */
 static inline u64 smear(u64 mask, unsigned int quanta)
 {
-	while (quanta--)
+	while (quanta-- && mask != U64_MAX)
 		mask |= ror64(mask, 1);
 	return mask;
 }
 
+/* The regions of all addresses from @from to @last. */
+static inline u32 regions_of(const struct quarry_vmem *vmem, u64 from, u64 last)
+{
+	u64 first = from >> vmem->region_shift;
+	u64 nr = (last >> vmem->region_shift) - first;
+
+	if (nr >= QUARRY_VMEM_NR_REGIONS - 1)
+		return U32_MAX;
+	return rol32((2U << nr) - 1, first % QUARRY_VMEM_NR_REGIONS);
+}
+
 /* The lowest start that a segment of a size may have and reach the window far enough. */
-static inline u64 reach(u64 min, u64 size, const struct want *want)
+static inline u64 reach(u64 size, const struct want *want)
 {
 	u64 slack = size - want->size;
 
-	return min > slack ? min - slack : 0;
+	return want->min > slack ? want->min - slack : 0;
 }
 
-static inline void consider(struct quarry_vmem_tag *tag, struct want *want, struct spot *spot)
+/* ---- Tries ---- */
+
+/*
+ * Go on below a node: left, and with the right kept for later. Only sides with a wanted
+ * colour are of interest; NULL if none is.
+ */
+static __always_inline struct quarry_vmem_tag *
+descend(struct quarry_vmem *vmem, struct quarry_vmem_tag *node, u64 colours, unsigned int *depth)
+{
+	struct quarry_vmem_tag *left = node->child[0], *right = node->child[1];
+
+	if (!right || !(right->mask & colours))
+		return left && left->mask & colours ? left : NULL;
+	if (!left || !(left->mask & colours))
+		return right;
+	if (unlikely(*depth == QUARRY_VMEM_MAX_DEPTH)) {
+		__quarry_vmem_broken(vmem, "a trie is too deep", node->start);
+		return NULL;
+	}
+	vmem->path[(*depth)++] = right;
+	return left;
+}
+
+/* The lowest and the highest start that there may be below a node. */
+static __always_inline u64 lowest_below(const struct quarry_vmem_tag *node)
+{
+	return node->start & -(2ULL << node->bit);
+}
+
+static __always_inline u64 highest_below(const struct quarry_vmem_tag *node)
+{
+	return node->start | ((2ULL << node->bit) - 1);
+}
+
+/* Whether there may be one from @from to @max. */
+static __always_inline bool meets(const struct quarry_vmem_tag *node, u64 from, u64 max)
+{
+	return lowest_below(node) <= max && highest_below(node) >= from;
+}
+
+/* The lowest segment of a trie that serves; @spot is replaced only by a lower one. */
+static __always_inline bool lowest_of(struct quarry_vmem *vmem, struct quarry_vmem_tag *node,
+				      u64 from, u64 colours, struct want *want,
+				      struct spot *spot)
+{
+	u64 max = spot->tag ? spot->start : want->max, place;
+	unsigned int depth = 0, nr = 0;
+	bool found = false;
+
+	do {
+		u64 start = node->start;
+		bool inside = start - from <= max - from;
+
+		nr++;
+		if (inside && BIT_ULL(node->own) & colours && fits(node, want, &place)) {
+			*spot = (struct spot) { node, place };
+			found = true;
+			if (start == from)
+				break;
+			max = start - 1;
+		}
+		if (inside || meets(node, from, max)) {
+			node = descend(vmem, node, colours, &depth);
+			if (node)
+				continue;
+		}
+		node = depth ? vmem->path[--depth] : NULL;
+	} while (node);
+	want->steps += nr;
+	return found;
+}
+
+/* Take a segment if it serves, and better than what is known; whether it does. */
+static inline bool consider(struct quarry_vmem_tag *tag, const struct want *want,
+			    struct spot *spot)
 {
 	const struct quarry_vmem_tag *best = spot->tag;
-	u64 start;
+	u64 place;
 
-	want->steps++;
 	if (best && (tag->size > best->size ||
 		     (tag->size == best->size && tag->start > best->start)))
-		return;
-	if (!__quarry_vmem_fits(tag, want, &start))
-		return;
-	spot->tag = tag;
-	spot->start = start;
+		return false;
+	if (!fits(tag, want, &place))
+		return false;
+	*spot = (struct spot) { tag, place };
+	return true;
 }
 
-/* The next segment of a class with a colour of @mask behind @tag, up to @max, or NULL. */
-static inline struct quarry_vmem_tag *after(struct quarry_vmem_tag *root,
-					    const struct quarry_vmem_tag *tag, u64 max,
-					    u64 mask, struct want *want)
-{
-	if (tag->start == U64_MAX)
-		return NULL;
-	return __quarry_vmem_first(root, tag->start + 1, max, mask, &want->steps);
-}
-
-/* The best segment of several sizes with a colour of @mask: all in the window are compared. */
-static void best_of(struct quarry_vmem_tag *root, u64 from, u64 mask, struct want *want,
-		    struct spot *spot)
-{
-	struct quarry_vmem_tag *tag;
-
-	tag = __quarry_vmem_first(root, from, want->max, mask, &want->steps);
-	for (; tag; tag = after(root, tag, want->max, mask, want))
-		consider(tag, want, spot);
-}
-
-/* The lowest segment of one size with a colour of @mask that can serve. */
-static __always_inline bool lowest_of(struct quarry_vmem_tag *root, u64 from, u64 mask,
-				      struct want *want, struct spot *spot)
-{
-	struct quarry_vmem_tag *tag;
-
-	tag = first_within(root, from, want->max, mask, &want->steps);
-	for (; tag; tag = after(root, tag, want->max, mask, want)) {
-		if (likely(__quarry_vmem_fits(tag, want, &spot->start))) {
-			spot->tag = tag;
-			return true;
-		}
-	}
-	return false;
-}
+/* ---- Classes ---- */
 
 /* The lowest start that a segment of such a class may have and reach the window. */
 static inline u64 class_reach(const struct quarry_vmem *vmem, unsigned int class,
 			      const struct want *want)
 {
-	return reach(want->min, class_size(vmem, class), want);
+	return reach(class_size(vmem, class), want);
 }
 
 /* The colours of the sizes of a class that may serve. */
@@ -187,44 +238,64 @@ static inline u64 large_enough(const struct quarry_vmem *vmem, unsigned int clas
 }
 
 /*
- * The best segment of a class of several sizes: size by size, or all in the window if
- * there are fewer in the class than there are sizes.
+ * The best segment of one colour in a class of several sizes, which aren't all the same,
+ * where one is known. If it is just as large as wanted, only lower ones are better.
  */
-static void search_sizes(struct quarry_vmem *vmem, unsigned int class, struct want *want,
-			 struct spot *spot)
+static void best_of(struct quarry_vmem *vmem, unsigned int class, u64 from, u64 colour,
+		    struct want *want, struct spot *spot)
 {
-	struct quarry_vmem_tag *root = vmem->roots[class];
-	u64 colours = root->mask & large_enough(vmem, class, want);
-	u64 from = class_reach(vmem, class, want);
+	struct quarry_vmem_tag *node = vmem->roots[class], *next;
+	unsigned int depth = 0;
 
-	want->steps++;
-	if (!__quarry_vmem_first(root, from, want->max, colours, &want->steps))
-		return;
-	if (vmem->nr_in_class[class] < 2 * hweight64(colours)) {
-		best_of(root, from, colours, want, spot);
-		return;
-	}
-	for (; colours && !spot->tag; colours &= colours - 1) {
-		u64 colour = colours & -colours;
+	for (; node; node = next ?: depth ? vmem->path[--depth] : NULL) {
+		bool is_perfect = spot->tag->size == want->size;
 
 		want->steps++;
-		if (has_exact_colours(class))
-			lowest_of(root, from, colour, want, spot);
-		else
-			best_of(root, from, colour, want, spot);
+		next = NULL;
+		if (!meets(node, from, is_perfect ? spot->tag->start : want->max))
+			continue;
+		if (node->start >= from && BIT_ULL(node->own) == colour)
+			consider(node, want, spot);
+		next = descend(vmem, node, colour, &depth);
 	}
 }
 
 /*
- * In classes of one size, colours tell which segments can serve. The mask is carried
- * on from class to class.
+ * The best segment of a class of several sizes: one that serves, then one of those with a
+ * lower colour, and so on, and at last the best of those with the lowest one.
+ */
+static noinline void search_sizes(struct quarry_vmem *vmem, unsigned int class,
+				  struct want *want, struct spot *spot)
+{
+	u64 colours = large_enough(vmem, class, want), colour = 0;
+	struct quarry_vmem_tag *root = vmem->roots[class];
+	u64 from = class_reach(vmem, class, want);
+
+	while (root->mask & colours) {
+		struct spot next = {};
+
+		if (!lowest_of(vmem, root, from, colours, want, &next))
+			break;
+		*spot = next;
+		colour = BIT_ULL(next.tag->own);
+		colours &= colour - 1;
+	}
+	if (colour && !has_exact_colours(class))
+		best_of(vmem, class, from, colour, want, spot);
+}
+
+/*
+ * In classes of one size, colours tell which segments can serve. They are carried on from
+ * class to class.
  */
 static bool search_exact(struct quarry_vmem *vmem, unsigned int class, struct want *want,
 			 struct spot *spot)
 {
+	u64 size = (u64)QUARRY_VMEM_NR_EXACT << vmem->quantum_shift;
+	u32 regions = regions_of(vmem, reach(size, want), want->max);
 	u64 classes = vmem->avail[class / 64] & U64_MAX << (class % 64);
 	unsigned int before = class, first = class - class % 64;
-	u64 mask = want->residues;
+	u64 colours = want->colours, from;
 
 	for (;;) {
 		for (; classes; classes &= classes - 1) {
@@ -233,16 +304,34 @@ static bool search_exact(struct quarry_vmem *vmem, unsigned int class, struct wa
 			class = first + __ffs64(classes);
 			root = vmem->roots[class];
 			want->steps++;
-			mask = smear(mask, class - before);
-			before = class;
-			if (root->mask & mask &&
-			    lowest_of(root, class_reach(vmem, class, want), mask, want, spot))
+			if (want->colours != U64_MAX) {
+				colours = smear(colours, class - before);
+				before = class;
+			}
+			if (!(vmem->regions[class] & regions) || !(root->mask & colours))
+				continue;
+			from = class_reach(vmem, class, want);
+			if (lowest_of(vmem, root, from, colours, want, spot))
 				return true;
 		}
 		first += 64;
 		if (first == QUARRY_VMEM_NR_EXACT)
 			return false;
 		classes = vmem->avail[first / 64];
+	}
+}
+
+/* In classes of several sizes. */
+static void search_above(struct quarry_vmem *vmem, unsigned int class, struct want *want,
+			 struct spot *spot)
+{
+	for (class = class_from(vmem, class); class < QUARRY_VMEM_NR_CLASSES && !spot->tag;
+	     class = class_from(vmem, class + 1)) {
+		u64 from = class_reach(vmem, class, want);
+
+		want->steps++;
+		if (vmem->regions[class] & regions_of(vmem, from, want->max))
+			search_sizes(vmem, class, want, spot);
 	}
 }
 
@@ -255,12 +344,61 @@ static void search_best(struct quarry_vmem *vmem, struct want *want, struct spot
 			return;
 		class = QUARRY_VMEM_NR_EXACT;
 	}
-	for (class = class_from(vmem, class); class < QUARRY_VMEM_NR_CLASSES;
-	     class = class_from(vmem, class + 1)) {
-		search_sizes(vmem, class, want, spot);
-		if (spot->tag)
-			return;
+	search_above(vmem, class, want, spot);
+}
+
+/*
+ * The segment that holds an address, in use or free, or NULL. A free one is looked for
+ * like room for one quantum in a window of just that.
+ */
+struct quarry_vmem_tag *__quarry_vmem_locate(struct quarry_vmem *vmem, u64 addr)
+{
+	struct quarry_vmem_tag *tag = __quarry_vmem_locate_used(vmem, addr);
+	struct want want = {
+		.size = quantum(vmem),
+		.align = quantum(vmem),
+		.min = addr & vmem->quantum_mask,
+		.max = addr | vmem->below_quantum,
+		.colours = U64_MAX,
+	};
+	struct spot spot = {};
+
+	if (!tag)
+		search_best(vmem, &want, &spot);
+	return tag ?: spot.tag;
+}
+
+/* The largest free segment of a class of several sizes: one of the last colour. */
+static struct quarry_vmem_tag *largest_of(struct quarry_vmem *vmem, unsigned int class)
+{
+	struct quarry_vmem_tag *node = vmem->roots[class], *best = NULL, *next;
+	u64 colour = BIT_ULL(fls64(node->mask) - 1);
+	unsigned int depth = 0;
+
+	for (; node; node = next ?: depth ? vmem->path[--depth] : NULL) {
+		if (BIT_ULL(node->own) == colour && (!best || node->size > best->size))
+			best = node;
+		if (best && has_exact_colours(class))
+			break;
+		next = descend(vmem, node, colour, &depth);
 	}
+	return best;
+}
+
+/* The largest free segment, or NULL. */
+struct quarry_vmem_tag *__quarry_vmem_largest(struct quarry_vmem *vmem)
+{
+	unsigned int word = ARRAY_SIZE(vmem->avail), class;
+
+	lockdep_assert_held(&vmem->lock);
+
+	while (word-- && !vmem->avail[word])
+		;
+	if (word == UINT_MAX)
+		return NULL;
+	class = word * 64 + fls64(vmem->avail[word]) - 1;
+	return class < QUARRY_VMEM_NR_EXACT ? vmem->roots[class] :
+					      largest_of(vmem, class);
 }
 
 /* ---- Small windows ---- */
@@ -281,6 +419,7 @@ static bool search_largest(struct quarry_vmem *vmem, struct want *want, struct s
 	tag = vmem->roots[word * 64 + fls64(vmem->avail[word]) - 1];
 	if (tag->start > want->min || last_of(tag) < want->max)
 		return false;
+	want->steps++;
 	consider(tag, want, spot);
 	return true;
 }
@@ -316,8 +455,10 @@ static bool search_window(struct quarry_vmem *vmem, struct want *want, struct sp
 	for (nr = 0; tag && tag->start > want->min && nr < NR_WALKED; nr++)
 		tag = tag->prev;
 	for (; tag && nr < NR_WALKED; nr++) {
-		if (tag->state == QUARRY_VMEM_FREE && tag->size >= want->size)
+		if (tag->state == QUARRY_VMEM_FREE && tag->size >= want->size) {
+			want->steps++;
 			consider(tag, want, spot);
+		}
 		if (last_of(tag) >= want->max)
 			return true;
 		tag = tag->next;
@@ -335,36 +476,25 @@ static noinline bool search_some(struct quarry_vmem *vmem, struct want *want, st
 
 /* ---- Next fit ---- */
 
-/* The lowest place that one class has; @spot is replaced only by a lower one. */
-static void next_of(struct quarry_vmem_tag *root, u64 from, u64 mask, struct want *want,
-		    struct spot *spot)
-{
-	u64 max = spot->tag ? min(spot->start, want->max) : want->max, start;
-	struct quarry_vmem_tag *tag;
-
-	tag = __quarry_vmem_first(root, from, max, mask, &want->steps);
-	for (; tag; tag = after(root, tag, max, mask, want)) {
-		if (!__quarry_vmem_fits(tag, want, &start))
-			continue;
-		if (!spot->tag || start < spot->start)
-			*spot = (struct spot) { tag, start };
-		return;
-	}
-}
-
-static void next_of_classes(struct quarry_vmem *vmem, struct want *want, struct spot *spot)
+/* The lowest place that any class has. */
+static noinline void next_of_classes(struct quarry_vmem *vmem, struct want *want,
+				     struct spot *spot)
 {
 	unsigned int class = class_of(want->size >> vmem->quantum_shift), before = class;
-	u64 mask = want->residues;
+	u64 colours = want->colours;
 
 	for (; (class = class_from(vmem, class)) < QUARRY_VMEM_NR_CLASSES; class++) {
+		struct quarry_vmem_tag *root = vmem->roots[class];
+
 		want->steps++;
 		if (class < QUARRY_VMEM_NR_EXACT)
-			mask = smear(mask, class - before);
+			colours = smear(colours, class - before);
 		else
-			mask = large_enough(vmem, class, want);
+			colours = large_enough(vmem, class, want);
 		before = class;
-		next_of(vmem->roots[class], class_reach(vmem, class, want), mask, want, spot);
+		if (root->mask & colours)
+			lowest_of(vmem, root, class_reach(vmem, class, want), colours, want,
+				  spot);
 	}
 }
 
@@ -427,7 +557,7 @@ static bool walk_lowest(struct quarry_vmem *vmem, struct want *want, struct spot
 			return true;
 		if (tag->state == QUARRY_VMEM_FREE && tag->size >= want->size) {
 			want->steps++;
-			if (__quarry_vmem_fits(tag, want, &spot->start)) {
+			if (fits(tag, want, &spot->start)) {
 				spot->tag = tag;
 				return true;
 			}

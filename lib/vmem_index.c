@@ -37,14 +37,18 @@
  *
  *    Each segment has one of 64 colours, its own, and mask has the colours of all
  *    segments in the subtree, so that the lowest segment from an address on that
- *    has one of some colours is found on one path down and one path more. In the
+ *    has one of some colours is found without a look at subtrees that have none. In the
  *    classes of one size the colour is the start's number of quanta modulo 64:
  *    of a size, an alignment and a boundary up to 64 quanta it decides exactly
  *    whether the segment can serve. In the others it is the size's next six
  *    bits: exact for up to 511 quanta, and within 0.4 % above.
  *
+ *    For each class there is a mask of the regions, a 32nd of the first span each,
+ *    in which it has, or had, a segment since it last had none. Other spans repeat
+ *    these regions; so the mask may tell of a region too many, but of none too few.
+ *
  * 3. A free segment that holds an address isn't in the table, as it changes too often.
- *    It is looked for in each class that has any, on one path each. Nothing that is
+ *    It is looked for like room in a window of one quantum (lib/vmem_find.c). Nothing that is
  *    allocated or freed by size needs that; an allocation at a certain address does.
  */
 #include <linux/lockdep.h>
@@ -262,8 +266,10 @@ void __quarry_vmem_free_remove(struct quarry_vmem *vmem, struct quarry_vmem_tag 
 	unsigned int class = class_of(tag->size >> vmem->quantum_shift);
 
 	trie_remove(vmem, &vmem->roots[class], tag);
-	if (!--vmem->nr_in_class[class])
+	if (!--vmem->nr_in_class[class]) {
 		vmem->avail[class / 64] &= ~BIT_ULL(class % 64);
+		vmem->regions[class] = 0;
+	}
 }
 
 /* The lowest segment of a class that has one. */
@@ -275,31 +281,4 @@ struct quarry_vmem_tag *__quarry_vmem_lowest(struct quarry_vmem_tag *root)
 		if (node->start < best->start)
 			best = node;
 	return best;
-}
-
-struct quarry_vmem_tag *__quarry_vmem_first(struct quarry_vmem_tag *root, u64 from, u64 max,
-					    u64 mask, unsigned int *steps)
-{
-	return first_within(root, from, max, mask, steps);
-}
-
-/*
- * The segment that holds an address, in use or free, or NULL. A free one is asked for
- * in each class: one that holds the address starts no more than its size before it.
- */
-struct quarry_vmem_tag *__quarry_vmem_locate(const struct quarry_vmem *vmem, u64 addr)
-{
-	struct quarry_vmem_tag *tag = __quarry_vmem_locate_used(vmem, addr);
-	unsigned int class = 0, steps = 0;
-
-	for (; !tag && (class = class_from(vmem, class)) < QUARRY_VMEM_NR_CLASSES; class++) {
-		u64 reach = class_size(vmem, class) - 1;
-
-		tag = __quarry_vmem_first(vmem->roots[class], addr > reach ? addr - reach : 0,
-					  addr, U64_MAX, &steps);
-		while (tag && addr - tag->start >= tag->size)
-			tag = __quarry_vmem_first(vmem->roots[class], tag->start + 1, addr,
-						  U64_MAX, &steps);
-	}
-	return tag;
 }

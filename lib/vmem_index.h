@@ -101,6 +101,15 @@ static inline unsigned int colour_of(const struct quarry_vmem *vmem, u64 start, 
 	return size_colour(quanta);
 }
 
+/*
+ * Note that a class has, or had, a segment in a region. When there is none any more is
+ * only found out by a search, or when the class has none at all.
+ */
+static __always_inline void note_region(struct quarry_vmem *vmem, unsigned int class, u64 start)
+{
+	vmem->regions[class] |= 1U << ((start >> vmem->region_shift) % QUARRY_VMEM_NR_REGIONS);
+}
+
 static inline u64 mask_of(const struct quarry_vmem_tag *tag)
 {
 	return tag ? tag->mask : 0;
@@ -142,6 +151,7 @@ static __always_inline void free_insert(struct quarry_vmem *vmem, struct quarry_
 	u64 mask = BIT_ULL(own);
 
 	vmem->nr_in_class[class]++;
+	note_region(vmem, class, start);
 	tag->state = QUARRY_VMEM_FREE;
 	tag->own = own;
 	tag->bit = 0;
@@ -156,64 +166,19 @@ static __always_inline void free_insert(struct quarry_vmem *vmem, struct quarry_
 	}
 }
 
-/* The lowest segment of a subtree with a colour of @mask; @best if that is lower. */
-static __always_inline struct quarry_vmem_tag *
-lowest_in(struct quarry_vmem_tag *node, u64 mask, struct quarry_vmem_tag *best,
-	  unsigned int *nr_nodes)
+/* Take a free segment out of its class, of which it is often the only one. */
+static __always_inline void free_remove(struct quarry_vmem *vmem, struct quarry_vmem_tag *tag)
 {
-	while (node) {
-		struct quarry_vmem_tag *low = node->child[0];
+	unsigned int class = class_of(tag->size >> vmem->quantum_shift);
 
-		++*nr_nodes;
-		if (BIT_ULL(node->own) & mask && (!best || node->start < best->start))
-			best = node;
-		if (mask_of(low) & mask)
-			node = low;
-		else if (mask_of(node->child[1]) & mask)
-			node = node->child[1];
-		else
-			break;
+	if (vmem->nr_in_class[class] != 1 || unlikely(vmem->roots[class] != tag)) {
+		__quarry_vmem_free_remove(vmem, tag);
+		return;
 	}
-	return best;
-}
-
-/*
- * The lowest segment of a class that starts in [@from, @max] and has a colour of @mask,
- * or NULL. On the way down to @from, what lies right of the way is wholly above it; of
- * these subtrees, the last one that has a colour has the lowest segment, unless one on
- * the way is lower.
- */
-static __always_inline struct quarry_vmem_tag *
-first_within(struct quarry_vmem_tag *root, u64 from, u64 max, u64 mask, unsigned int *steps)
-{
-	struct quarry_vmem_tag *node = root, *best = NULL, *right = NULL, *side;
-	unsigned int nr_nodes = 0;
-
-	while (node && node->mask & mask) {
-		u64 start = node->start, bit = node->bit;
-
-		nr_nodes++;
-		if ((start ^ from) >> bit >> 1) {
-			/* Wholly below, or wholly above. */
-			if (start > from && start >> bit >> 1 << bit << 1 <= max)
-				right = node;
-			break;
-		}
-		if (start >= from && BIT_ULL(node->own) & mask &&
-		    (!best || start < best->start))
-			best = node;
-		side = node->child[1];
-		if ((from >> bit) & 1) {
-			node = side;
-			continue;
-		}
-		if (mask_of(side) & mask && (from >> bit | 1) << bit <= max)
-			right = side;
-		node = node->child[0];
-	}
-	best = lowest_in(right, mask, best, &nr_nodes);
-	*steps += nr_nodes;
-	return best && best->start <= max ? best : NULL;
+	vmem->nr_in_class[class] = 0;
+	vmem->roots[class] = NULL;
+	vmem->regions[class] = 0;
+	vmem->avail[class / 64] &= ~BIT_ULL(class % 64);
 }
 
 #endif /* QUARRY_VMEM_INDEX_H */

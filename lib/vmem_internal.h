@@ -53,7 +53,7 @@ struct want {
 	u64 max;
 	unsigned int strategy;
 	enum quarry_vmem_state state;
-	u64 residues;				/* of the starts of segments just large enough */
+	u64 colours;				/* of segments just large enough that can serve */
 	unsigned int steps;
 	bool sure;				/* who waits is never refused what there is */
 };
@@ -177,22 +177,20 @@ static inline unsigned int __quarry_vmem_tags_for(const struct quarry_vmem_tag *
 
 /* lib/vmem_index.c */
 struct quarry_vmem_tag *__quarry_vmem_locate_used(const struct quarry_vmem *vmem, u64 addr);
-struct quarry_vmem_tag *__quarry_vmem_locate(const struct quarry_vmem *vmem, u64 addr);
 void __quarry_vmem_table_grow(struct quarry_vmem *vmem);
 void __quarry_vmem_table_shrink(struct quarry_vmem *vmem);
 void __quarry_vmem_free_insert(struct quarry_vmem *vmem, struct quarry_vmem_tag *tag);
 void __quarry_vmem_free_remove(struct quarry_vmem *vmem, struct quarry_vmem_tag *tag);
 struct quarry_vmem_tag *__quarry_vmem_lowest(struct quarry_vmem_tag *root);
-struct quarry_vmem_tag *__quarry_vmem_first(struct quarry_vmem_tag *root, u64 from, u64 max,
-					    u64 mask, unsigned int *steps);
 unsigned int __quarry_vmem_colour(const struct quarry_vmem *vmem,
 				  const struct quarry_vmem_tag *tag);
 void __quarry_vmem_broken(struct quarry_vmem *vmem, const char *what, u64 addr);
 
 /* lib/vmem_find.c */
-u64 __quarry_vmem_residues(const struct quarry_vmem *vmem, const struct want *want);
+u64 __quarry_vmem_colours_for(const struct quarry_vmem *vmem, const struct want *want);
 bool __quarry_vmem_search(struct quarry_vmem *vmem, struct want *want, struct spot *spot);
-bool __quarry_vmem_fits(const struct quarry_vmem_tag *tag, const struct want *want, u64 *start);
+struct quarry_vmem_tag *__quarry_vmem_locate(struct quarry_vmem *vmem, u64 addr);
+struct quarry_vmem_tag *__quarry_vmem_largest(struct quarry_vmem *vmem);
 
 /* lib/vmem_span.c */
 struct span *__quarry_vmem_span_from(const struct quarry_vmem *vmem, u64 addr);

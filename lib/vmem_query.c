@@ -8,34 +8,11 @@
 
 #include "vmem_internal.h"
 
-/* The size of the largest free segment: the last colour of the last class has it. */
 static u64 largest_free(struct quarry_vmem *vmem)
 {
-	unsigned int word = ARRAY_SIZE(vmem->avail), class, steps = 0;
-	struct quarry_vmem_tag *tag;
-	u64 largest = 0;
-	u64 mask;
+	struct quarry_vmem_tag *largest = __quarry_vmem_largest(vmem);
 
-	lockdep_assert_held(&vmem->lock);
-
-	while (word-- && !vmem->avail[word])
-		;
-	if (word == UINT_MAX)
-		return 0;
-	class = word * 64 + fls64(vmem->avail[word]) - 1;
-	if (class < QUARRY_VMEM_NR_EXACT)
-		return (u64)(class + 1) << vmem->quantum_shift;
-
-	mask = BIT_ULL(fls64(vmem->roots[class]->mask) - 1);
-	tag = __quarry_vmem_first(vmem->roots[class], 0, U64_MAX, mask, &steps);
-	while (tag) {
-		largest = max(largest, tag->size);
-		if (has_exact_colours(class) || tag->start == U64_MAX)
-			break;
-		tag = __quarry_vmem_first(vmem->roots[class], tag->start + 1, U64_MAX, mask,
-					  &steps);
-	}
-	return largest;
+	return largest ? largest->size : 0;
 }
 
 /**
@@ -132,7 +109,7 @@ int quarry_vmem_lookup(struct quarry_vmem *vmem, u64 addr, struct quarry_vmem_se
 EXPORT_SYMBOL_GPL(quarry_vmem_lookup);
 
 /* As __quarry_vmem_locate(), but quick if a segment in use ends before the address. */
-static struct quarry_vmem_tag *step_to(const struct quarry_vmem *vmem, u64 addr)
+static struct quarry_vmem_tag *step_to(struct quarry_vmem *vmem, u64 addr)
 {
 	struct quarry_vmem_tag *before = addr ? __quarry_vmem_locate_used(vmem, addr - 1) : NULL;
 

@@ -82,7 +82,7 @@ static void link_span(struct quarry_vmem *vmem, struct span *span)
 }
 
 /* The segment at an address next to a span, if the two can be neighbours. */
-static struct quarry_vmem_tag *mergeable_at(const struct quarry_vmem *vmem, u64 addr)
+static struct quarry_vmem_tag *mergeable_at(struct quarry_vmem *vmem, u64 addr)
 {
 	struct span *span = __quarry_vmem_span_of(vmem, addr);
 
@@ -103,6 +103,12 @@ static void join_neighbours(struct quarry_vmem *vmem, struct quarry_vmem_tag *ta
 		tag->next->prev = tag;
 }
 
+/* Nothing is free yet; a span is all regions, and so is the same size behind it. */
+static void set_regions(struct quarry_vmem *vmem, u64 size)
+{
+	vmem->region_shift = max_t(unsigned int, vmem->quantum_shift + 5, fls64(size - 1)) - 5;
+}
+
 /*
  * Add a span that __quarry_vmem_check_span() had nothing against; returns the free
  * segment that it is, or is a part of.
@@ -117,6 +123,8 @@ struct quarry_vmem_tag *__quarry_vmem_insert_span(struct quarry_vmem *vmem, u64 
 		.start = start, .size = size, .imported = imported, .bordered = bordered,
 	};
 	*tag = (struct quarry_vmem_tag) { .start = start, .size = size };
+	if (!vmem->total)
+		set_regions(vmem, size);
 	if (!bordered)
 		join_neighbours(vmem, tag);
 

@@ -75,7 +75,7 @@ static int verify_segment(const struct quarry_vmem *vmem, const struct quarry_vm
 }
 
 /* The segments from the start of a border-to-border stretch; sets its last address. */
-static int verify_stretch(const struct quarry_vmem *vmem, u64 start, u64 *last,
+static int verify_stretch(struct quarry_vmem *vmem, u64 start, u64 *last,
 			  struct census *census, struct quarry_fault *fault)
 {
 	const struct quarry_vmem_tag *tag = __quarry_vmem_locate(vmem, start);
@@ -94,7 +94,7 @@ static int verify_stretch(const struct quarry_vmem *vmem, u64 start, u64 *last,
 }
 
 /* Spans one after another; those that aren't bordered are one stretch if adjacent. */
-static int verify_spans(const struct quarry_vmem *vmem, struct census *census,
+static int verify_spans(struct quarry_vmem *vmem, struct census *census,
 			struct quarry_fault *fault)
 {
 	struct rb_node *node = rb_first(&vmem->spans);
