@@ -84,6 +84,8 @@ static void the_end_is_refused_while_a_segment_is_in_use(struct kunit *test)
 	EXPECT_OK(test, quarry_vmem_fini(&space->vmem));
 	KUNIT_EXPECT_EQ(test, quarry_vmem_size(&space->vmem, QUARRY_VMEM_SIZE_TOTAL), 0ULL);
 	EXPECT_ERR(test, quarry_vmem_alloc(&space->vmem, QUANTUM, FIRST, &addr), -ENOSPC);
+	EXPECT_ERR(test, quarry_vmem_free(&space->vmem, VBASE, QUANTUM), -EINVAL);
+	qtest_vmem_intact(test, &space->vmem);
 }
 
 static void an_arena_is_made_in_a_backend(struct kunit *test)

@@ -96,6 +96,25 @@ static void list_used(struct quarry_vmem *vmem)
 	}
 }
 
+/* What an arena knows of spans, none of which is in use. */
+static void forget_spans(struct quarry_vmem *vmem)
+{
+	vmem->import = NULL;
+	vmem->spans = RB_ROOT;
+	vmem->nr_spans = 0;
+	vmem->nr_bordered = 0;
+	vmem->nr_followers = 0;
+	vmem->total = 0;
+	vmem->imported = 0;
+	vmem->levels = 0;
+	vmem->first = NULL;
+	vmem->near_cursor = NULL;
+	memset(vmem->avail, 0, sizeof(vmem->avail));
+	memset(vmem->roots, 0, sizeof(vmem->roots));
+	memset(vmem->nr_in_class, 0, sizeof(vmem->nr_in_class));
+	memset(vmem->regions, 0, sizeof(vmem->regions));
+}
+
 /**
  * quarry_vmem_fini() - end an arena
  * @vmem: the arena
@@ -113,13 +132,8 @@ int quarry_vmem_fini(struct quarry_vmem *vmem)
 
 	raw_spin_lock_irqsave(&vmem->lock, irq);
 	busy = vmem->used || vmem->nr_waiters || vmem->nr_importing || vmem->qcache;
-	if (!busy) {
-		vmem->import = NULL;
-		vmem->total = 0;
-		vmem->spans = RB_ROOT;
-		vmem->levels = 0;
-		memset(vmem->avail, 0, sizeof(vmem->avail));
-	}
+	if (!busy)
+		forget_spans(vmem);
 	raw_spin_unlock_irqrestore(&vmem->lock, irq);
 
 	if (busy) {

@@ -223,6 +223,7 @@ void __quarry_vmem_give_back(struct quarry_vmem *vmem)
 	vmem->pages = NULL;
 	vmem->free_tags = NULL;
 	vmem->nr_free_tags = 0;
+	vmem->nr_tags = 0;
 }
 
 /**
