@@ -10,6 +10,8 @@
 #include <linux/sched/signal.h>
 #include <linux/string.h>
 
+#include "../lib/qcache.h"
+#include "backing.h"
 #include "vmem_helpers.h"
 #include "workers.h"
 
@@ -403,10 +405,10 @@ static void leave(void *arg)
 		free_one(tenant, 0);
 }
 
-static void threads_and_interrupts_never_share_a_segment(struct kunit *test)
+/* All CPUs take and free in an arena of 200 quanta, in threads and in interrupts. */
+static void crowd(struct kunit *test, struct quarry_vmem *vmem)
 {
 	int i, nr = min(qtest_nr_workers(), MAX_WORKERS);
-	struct qtest_vmem *space = qtest_vmem(test, VBASE, QUANTA(200), QUANTUM, 800);
 	struct qtest_worker *workers = qtest_memory(test, nr * sizeof(*workers));
 	struct tenant *tenants = qtest_memory(test, 2 * nr * sizeof(*tenants));
 	atomic_t *marks = qtest_memory(test, 200 * sizeof(*marks));
@@ -416,7 +418,7 @@ static void threads_and_interrupts_never_share_a_segment(struct kunit *test)
 	memset(marks, 0, 200 * sizeof(*marks));
 	qtest_seed(test, &rnd);
 	for (i = 0; i < 2 * nr; i++) {
-		tenants[i] = (struct tenant) { .vmem = &space->vmem, .marks = marks };
+		tenants[i] = (struct tenant) { .vmem = vmem, .marks = marks };
 		prandom_seed_state(&tenants[i].rnd, prandom_u32_state(&rnd));
 	}
 	for (i = 0; i < nr; i++) {
@@ -428,9 +430,112 @@ static void threads_and_interrupts_never_share_a_segment(struct kunit *test)
 	qtest_work(test, workers, nr, qtest_rounds(test, 100000));
 	for (i = 0; i < 2 * nr; i++)
 		KUNIT_EXPECT_EQ(test, tenants[i].nr_faults, 0);
-	KUNIT_EXPECT_EQ(test, quarry_vmem_size(&space->vmem, QUARRY_VMEM_SIZE_LARGEST),
-			QUANTA(200));
-	qtest_vmem_intact(test, &space->vmem);
+	qtest_vmem_intact(test, vmem);
+}
+
+static void expect_whole(struct kunit *test, struct quarry_vmem *vmem)
+{
+	KUNIT_EXPECT_EQ(test, quarry_vmem_size(vmem, QUARRY_VMEM_SIZE_LARGEST), QUANTA(200));
+	qtest_vmem_intact(test, vmem);
+}
+
+static void threads_and_interrupts_never_share_a_segment(struct kunit *test)
+{
+	struct qtest_vmem *space = qtest_vmem(test, VBASE, QUANTA(200), QUANTUM, 800);
+
+	crowd(test, &space->vmem);
+	expect_whole(test, &space->vmem);
+}
+
+/* ---- With quantum caches ---- */
+
+/**
+ * struct cached - an arena of 200 quanta with quantum caches for up to 4
+ * @vmem: the arena
+ * @backing: where the caches' memory comes from
+ * @qcaches: the caches
+ */
+struct cached {
+	struct quarry_vmem *vmem;
+	struct qtest_backing *backing;
+	struct quarry_qcaches qcaches;
+};
+
+static struct cached *cached_create(struct kunit *test)
+{
+	struct cached *cached = qtest_aligned_memory(test, sizeof(*cached), SMP_CACHE_BYTES);
+	struct quarry_qcaches_config config = { .nr = 4 };
+
+	cached->vmem = &qtest_vmem(test, VBASE, QUANTA(200), QUANTUM, 800)->vmem;
+	cached->backing = qtest_backing(test, PAGES(64), PAGES(64), PAGE);
+	config.vmem = cached->vmem;
+	config.backend = &cached->backing->backend;
+	ASSERT_OK(test, quarry_qcaches_init(&cached->qcaches, &config));
+	return cached;
+}
+
+static void cached_close(struct kunit *test, struct cached *cached)
+{
+	quarry_qcaches_fini(&cached->qcaches);
+	qtest_backing_close(test, cached->backing);
+	expect_whole(test, cached->vmem);
+}
+
+static void threads_and_interrupts_never_share_a_cached_segment(struct kunit *test)
+{
+	struct cached *cached = cached_create(test);
+
+	crowd(test, cached->vmem);
+	cached_close(test, cached);
+}
+
+/* What this CPU has at hand is enough; nobody begins to wait. */
+static void who_waits_gets_what_is_cached(struct kunit *test)
+{
+	struct cached *cached = cached_create(test);
+	unsigned int flags = FIRST | QUARRY_VMEM_WAIT;
+	u64 addr = 0;
+	int i;
+
+	for (i = 0; i < 200; i++)
+		ASSERT_OK(test, quarry_vmem_alloc(cached->vmem, QUANTUM, FIRST, NULL));
+	for (i = 0; i < 200; i++)
+		ASSERT_OK(test, quarry_vmem_free(cached->vmem, VAT(i), QUANTUM));
+	KUNIT_EXPECT_GT(test, qtest_vmem_stats(cached->vmem).cached, 0ULL);
+	ASSERT_OK(test, quarry_vmem_alloc_timeout(cached->vmem, QUANTA(200), flags, PATIENCE,
+						  &addr));
+	KUNIT_EXPECT_EQ(test, addr, VAT(0));
+	ASSERT_OK(test, quarry_vmem_free(cached->vmem, addr, QUANTA(200)));
+	cached_close(test, cached);
+}
+
+/* While somebody waits, what is freed goes past the caches, to him. */
+static void who_waits_gets_what_would_be_cached(struct kunit *test)
+{
+	struct queue *queue = test->priv;
+	struct cached *cached = cached_create(test);
+	struct quarry_vmem *full = queue->vmem;
+	struct waiter *waiter;
+	int i;
+
+	for (i = 0; i < 200; i++)
+		ASSERT_OK(test, quarry_vmem_alloc(cached->vmem, QUANTUM, FIRST, NULL));
+	queue->vmem = cached->vmem;
+	waiter = come_for(queue, QUANTA(8));
+	for (i = 40; i < 48; i++) {
+		KUNIT_EXPECT_EQ(test, nr_waiting(queue), 1ULL);
+		ASSERT_OK(test, quarry_vmem_free(cached->vmem, VAT(i), QUANTUM));
+	}
+	expect_end(queue, waiter, 0);
+	KUNIT_EXPECT_EQ(test, waiter->addr, VAT(40));
+	KUNIT_EXPECT_EQ(test, qtest_vmem_stats(cached->vmem).cached, 0ULL);
+	queue->vmem = full;
+
+	ASSERT_OK(test, quarry_vmem_xfree(cached->vmem, VAT(40), QUANTA(8)));
+	for (i = 0; i < 200; i++)
+		if (i < 40 || i >= 48)
+			ASSERT_OK(test, quarry_vmem_free(cached->vmem, VAT(i), QUANTUM));
+	cached_close(test, cached);
 }
 
 static struct kunit_case wait_cases[] = {
@@ -448,6 +553,9 @@ static struct kunit_case wait_cases[] = {
 	KUNIT_CASE(a_dead_first_does_not_hold_up_the_rest),
 	KUNIT_CASE(the_end_is_refused_while_somebody_waits),
 	KUNIT_CASE(threads_and_interrupts_never_share_a_segment),
+	KUNIT_CASE(threads_and_interrupts_never_share_a_cached_segment),
+	KUNIT_CASE(who_waits_gets_what_is_cached),
+	KUNIT_CASE(who_waits_gets_what_would_be_cached),
 	{}
 };
 
