@@ -61,7 +61,8 @@ struct quarry_magazines_config {
 
 /**
  * struct quarry_magazines_stats - of one CPU, or of all together
- * @nr_gets: items handed out from a magazine (hits)
+ * @nr_gets: items handed out from a magazine (hits); like the next, each CPU counts them
+ *	in a long, which begins anew after 2^32 on 32-bit machines
  * @nr_puts: items taken into a magazine (hits)
  * @nr_get_misses: times that get found both magazines empty
  * @nr_put_misses: times that put found both magazines full
