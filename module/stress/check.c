@@ -25,6 +25,7 @@
 #include <linux/err.h>
 #include <linux/kernel.h>
 #include <linux/printk.h>
+#include <linux/sched.h>
 #include <linux/string.h>
 
 #include "../instance.h"
@@ -302,6 +303,7 @@ void quarry_stress_check_lost(struct stress_run *run, struct stress_subject *sub
 
 	run->workers[0]->checked[STRESS_LOST]++;
 	for (; allocator->next && allocator->next(subject, &addr, &size); addr += size) {
+		cond_resched();
 		if (is_taken(run, addr))
 			continue;
 		found(run, STRESS_LOST,
