@@ -134,9 +134,12 @@ static void put_cached_back(struct quarry_vmem *vmem, struct quarry_vmem_tag *ta
 	__quarry_vmem_free_tag(vmem, tag, back);
 }
 
-/* One segment for a magazine, which isn't at address 0 and has a slot. */
+/*
+ * One segment for a magazine, which isn't at address 0 and has a slot. What does not
+ * suit goes back, and may be the whole of a span each, to be released.
+ */
 static struct quarry_vmem_tag *fill_one(struct quarry_vmem *vmem, u64 size,
-					struct quarry_region *back)
+					struct quarry_region back[2])
 {
 	struct quarry_vmem_tag *tag, *zero = NULL;
 
@@ -148,9 +151,9 @@ static struct quarry_vmem_tag *fill_one(struct quarry_vmem *vmem, u64 size,
 		tag = __quarry_vmem_take_cached(vmem, size);
 	}
 	if (zero)
-		put_cached_back(vmem, zero, back);
+		put_cached_back(vmem, zero, &back[0]);
 	if (tag && !slot(vmem, tag)) {
-		put_cached_back(vmem, tag, back);
+		put_cached_back(vmem, tag, &back[1]);
 		tag = NULL;
 	}
 	return tag;
@@ -175,16 +178,18 @@ unsigned int quarry_vmem_qcache_fill(struct quarry_vmem *vmem, unsigned int quan
 	if (quarry_inject(QUARRY_INJECT_VMEM_REFILL, size))
 		return 0;
 	for (i = 0; i < min(nr, NR_FILLED); i++) {
-		struct quarry_region back = {};
+		struct quarry_region back[2] = {};
 		struct quarry_vmem_tag *tag;
 		unsigned long irq;
 
 		raw_spin_lock_irqsave(&vmem->lock, irq);
-		tag = fill_one(vmem, size, &back);
+		tag = fill_one(vmem, size, back);
 		raw_spin_unlock_irqrestore(&vmem->lock, irq);
 
-		if (back.size)
-			__quarry_vmem_give_span_back(vmem, back);
+		if (back[0].size)
+			__quarry_vmem_give_span_back(vmem, back[0]);
+		if (back[1].size)
+			__quarry_vmem_give_span_back(vmem, back[1]);
 		if (!tag)
 			break;
 		items[i] = (unsigned long)tag;
