@@ -84,7 +84,7 @@ static __always_inline u32 *long_bits(struct quarry_heap *heap,
 	const struct quarry_heap_extent *extent = ref_extent(heap, ref);
 	u32 page = ref_page(ref);
 
-	if (unlikely(page >= extent->nr_pages || !long_fits(extent, page, class)))
+	if (unlikely(!long_fits(extent, page, class)))
 		return NULL;
 	return &extent->words[page];
 }
@@ -111,19 +111,9 @@ static __always_inline void pop_long(struct quarry_heap *heap, struct quarry_hea
 	long_links(bits)->prev = NO_REF;
 }
 
-/*
- * The last free block of the first long bucket of a class was taken. Where the map is damaged
- * it may have had none: then what looks free isn't one of its blocks.
- */
-noinline void *__quarry_heap_take_last_long(struct quarry_heap *heap,
-					    struct quarry_heap_class *class, unsigned long block)
+noinline void __quarry_heap_pop_long(struct quarry_heap *heap, struct quarry_heap_class *class)
 {
-	if (unlikely(block - class->first >= (size_t)class->long_blocks * class->size)) {
-		__quarry_heap_condemn_bucket(heap, class->long_list);
-		return NULL;
-	}
 	pop_long(heap, class);
-	return (void *)block;
 }
 
 /* A long bucket leaves its list, wherever it stands; false if the links are damaged. */
@@ -423,7 +413,7 @@ void __quarry_heap_release_long(struct quarry_heap *heap, struct quarry_heap_ext
 
 	lockdep_assert_held(&heap->lock);
 
-	if (unlikely(!long_fits(extent, page, class))) {
+	if (unlikely(!class->long_pages || !long_fits(extent, page, class))) {
 		__quarry_heap_condemn_bucket(heap, ref);
 		return;
 	}

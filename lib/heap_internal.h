@@ -285,13 +285,14 @@ static __always_inline struct heap_links *long_links(u32 *bits)
 }
 
 /*
- * Whether a long bucket of a class can start at a page. Damage may have made the map say so
- * of any page, and of classes that have none.
+ * Whether a long bucket of a class, of which any damage may be the cause, lies in an extent if
+ * it starts at a page. (Of a class that has none take_long() finds no block.)
  */
 static __always_inline bool long_fits(const struct quarry_heap_extent *extent, u32 page,
 				      const struct quarry_heap_class *class)
 {
-	return (u32)class->long_pages - 1 < extent->nr_pages - page;
+	return likely(page + MAX_LONG_PAGES <= extent->nr_pages) ||
+	       page + class->long_pages <= extent->nr_pages;
 }
 
 /* What allocation takes from. */
@@ -329,21 +330,26 @@ static __always_inline void account_taken(struct quarry_heap *heap, size_t size)
 }
 
 void __quarry_heap_condemn_bucket(struct quarry_heap *heap, u32 ref);
-void *__quarry_heap_take_last_long(struct quarry_heap *heap, struct quarry_heap_class *class,
-				   unsigned long block);
+void __quarry_heap_pop_long(struct quarry_heap *heap, struct quarry_heap_class *class);
 
 /* The lowest free block of the first long bucket with one, of a class that has some. */
 static __always_inline void *take_long(struct quarry_heap *heap, struct quarry_heap_class *class)
 {
-	u64 bits = get_bits(class->bits);
-	unsigned long block = class->first + __ffs64(bits) * class->size;
+	u64 old = get_bits(class->bits), bits = old & (old - 1);
+	unsigned long block = class->first + __ffs64(old) * class->size;
 
-	bits &= bits - 1;
 	set_bits(class->bits, bits);
 	class->nr_used++;
 	account_taken(heap, class->size);
-	if (!(bits & class->long_valid))
-		return __quarry_heap_take_last_long(heap, class, block);
+	if (bits & class->long_valid)
+		return (void *)block;
+
+	/* Where the map is damaged there was no block of the bucket's, but some bit set. */
+	if (unlikely(!(old & class->long_valid))) {
+		__quarry_heap_condemn_bucket(heap, class->long_list);
+		return NULL;
+	}
+	__quarry_heap_pop_long(heap, class);
 	return (void *)block;
 }
 
