@@ -500,9 +500,15 @@ static __always_inline bool release(struct quarry_heap *heap, struct quarry_heap
 	return true;
 }
 
+/*
+ * The same for any block, also one that came out of a magazine: there it is to be forgotten,
+ * or it would be recalled when it isn't a block any more.
+ */
 bool __quarry_heap_release(struct quarry_heap *heap, struct quarry_heap_extent *extent,
 			   unsigned long addr, const struct heap_spot *spot)
 {
+	if (spot->class && spot->class->magazines)
+		quarry_magazines_forget(spot->class->magazines);
 	return release(heap, extent, addr, spot);
 }
 
@@ -540,7 +546,7 @@ static noinline __cold int free_slow(struct quarry_heap *heap, unsigned long add
 
 	verdict = find(heap, addr, &extent, &spot);
 	if (verdict == RELEASED)
-		release(heap, extent, addr, &spot);
+		__quarry_heap_release(heap, extent, addr, &spot);
 	if (heap->queued)
 		__quarry_heap_reap_one(heap);
 	unlock_freed(heap, irq);

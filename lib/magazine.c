@@ -54,8 +54,8 @@
  *    by counting it in. Two things make sure that this is so. Only the first
  *    nr_known places count, which had items that were at hand when nr_known was
  *    set; what is above them may be of any time and from anywhere. And the
- *    epoch, which changes before any flush, must be that of then: as long as
- *    nothing was flushed, all items that were at hand at that moment are still
+ *    epoch, which changes before any flush, and when the owner lets an item go below
+ *    without one, must be that of then: as long as nothing was flushed, all items that were at hand at that moment are still
  *    in magazines or with users, and none of them was given back below.
  *
  * 6. Rounds. The larger a magazine is, the more rarely CPUs meet at the depot,
@@ -69,7 +69,7 @@
  *    most about 2 * CPUs + depot_max magazines in all.
  *
  * 8. Locking. A CPU's share is touched by that CPU alone, or once it is dead. A
- *    raw spinlock guards the depot, the epoch, rounds and the windows; it is taken
+ *    raw spinlock guards the depot, rounds and the windows; it is taken
  *    with interrupts off, for some pops and pushes. Fill, flush and the source are
  *    called with no lock held.
  *
@@ -216,12 +216,7 @@ static struct quarry_magazine *new_magazine(struct quarry_magazines *magazines)
 static void flush_items(struct quarry_magazines *magazines, const unsigned long *items,
 			unsigned int nr)
 {
-	unsigned long irq;
-
-	raw_spin_lock_irqsave(&magazines->lock, irq);
-	WRITE_ONCE(magazines->epoch, magazines->epoch + 1);
-	raw_spin_unlock_irqrestore(&magazines->lock, irq);
-
+	quarry_magazines_forget(magazines);
 	magazines->ops->flush(magazines, items, nr);
 }
 

@@ -98,7 +98,7 @@ struct quarry_magazines_cpu {
 	/* private: */
 	local_t state;			/* of the loaded magazine */
 	unsigned long *items;		/* in it; never NULL */
-	unsigned long epoch;		/* when nr_known was set */
+	long epoch;			/* when nr_known was set */
 	unsigned int nr_known;		/* places that had an item then */
 	unsigned int nr_quick;		/* the same, or 0; see __quarry_magazines_know() */
 	u16 limit;			/* that it takes; 0 if there is none */
@@ -129,7 +129,7 @@ struct quarry_magazines_list {
 struct quarry_magazines {
 	/* private: */
 	struct quarry_magazines_cpu *cpus;
-	unsigned long epoch;			/* changes with each flush */
+	atomic_long_t epoch;			/* see quarry_magazines_forget() */
 	unsigned int quick_mask;		/* 0 if nobody is to take a quick way */
 	const struct quarry_magazines_ops *ops;
 	struct quarry_slab *source;
@@ -192,6 +192,17 @@ __quarry_magazines_nr(const struct quarry_magazines_cpu *cpu)
 	return local_read(&cpu->state) & QUARRY_MAGAZINES_NR;
 }
 
+/*
+ * Items that were given out are about to go below, or have another user's meaning, without
+ * coming back here first: from now on, none that was given out before is recalled.
+ */
+static inline void quarry_magazines_forget(struct quarry_magazines *magazines)
+{
+	atomic_long_inc(&magazines->epoch);
+	/* Who finds them there is to find this as well. */
+	smp_mb__after_atomic();
+}
+
 /* Items that the loaded magazine has room for. */
 static __always_inline unsigned int
 __quarry_magazines_room(const struct quarry_magazines_cpu *cpu)
@@ -220,7 +231,7 @@ static __always_inline void __quarry_magazines_know(const struct quarry_magazine
 {
 	cpu->nr_known = nr;
 	cpu->nr_quick = nr & magazines->quick_mask;
-	cpu->epoch = READ_ONCE(magazines->epoch);
+	cpu->epoch = atomic_long_read(&magazines->epoch);
 }
 
 /*
@@ -240,7 +251,7 @@ static __always_inline bool __quarry_magazines_recalls(const struct quarry_magaz
 	barrier();
 	/* An interrupt's changes show in the state, which is looked at again. */
 	recalls = data_race(nr < *nr_known && cpu->items[nr] == item &&
-			    cpu->epoch == READ_ONCE(magazines->epoch));
+			    cpu->epoch == atomic_long_read(&magazines->epoch));
 	barrier();
 	return recalls && local_read(&cpu->state) == state;
 }

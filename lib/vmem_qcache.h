@@ -80,7 +80,7 @@ last_taken(const struct quarry_magazines *magazines, const struct quarry_magazin
 
 	barrier();
 	/* An interrupt's changes show in the state, which is looked at again. */
-	if (data_race(nr < cpu->nr_known && cpu->epoch == READ_ONCE(magazines->epoch)))
+	if (data_race(nr < cpu->nr_known && cpu->epoch == atomic_long_read(&magazines->epoch)))
 		/* Likewise. */
 		item = data_race(cpu->items[nr]);
 	barrier();
