@@ -31,6 +31,7 @@ struct world {
 	struct kunit *test;
 	struct qtest_backing *backing;
 	u64 nr_refused;
+	/* private: */
 	struct quarry_slab slab;
 	struct quarry_cache cache;
 	struct quarry_zone zone;

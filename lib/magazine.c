@@ -54,9 +54,10 @@
  *    by counting it in. Two things make sure that this is so. Only the first
  *    nr_known places count, which had items that were at hand when nr_known was
  *    set; what is above them may be of any time and from anywhere. And the
- *    epoch, which changes before any flush, and when the owner lets an item go below
- *    without one, must be that of then: as long as nothing was flushed, all items that were at hand at that moment are still
- *    in magazines or with users, and none of them was given back below.
+ *    epoch, which changes before any flush, and whenever the owner lets an item go
+ *    below without one, must be that of then: as long as it is, all items that were at
+ *    hand at that moment are still in magazines or with users, and none of them was
+ *    given back below.
  *
  * 6. Rounds. The larger a magazine is, the more rarely CPUs meet at the depot,
  *    and the more items lie idle. So magazines begin small, and when in a WINDOW

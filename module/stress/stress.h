@@ -86,6 +86,7 @@ static inline u64 quarry_stress_digest(u64 digest, u64 word)
  * @STRESS_LOG_UNIFORM: each doubling is as likely, and in it each number of bytes
  * @STRESS_POWER_LAW: a size of twice the bytes is a quarter as likely
  * @STRESS_BARS: those that the user wrote, as often as the user wrote
+ * @STRESS_NR_SPREADS: how many there are
  */
 enum stress_spread {
 	STRESS_UNIFORM,
@@ -163,6 +164,7 @@ u64 quarry_stress_histogram_octave(const struct stress_histogram *histogram, uns
  * @STRESS_FAULT_BAD_FREE: frees an address inside a block
  * @STRESS_FAULT_MISCOUNT: counts an allocation that there was not
  * @STRESS_FAULT_BREAK: changes a number in the allocator before it is verified
+ * @STRESS_NR_FAULTS: how many there are
  */
 enum stress_fault {
 	STRESS_FAULT_NONE,
@@ -359,6 +361,7 @@ enum stress_failure {
  * @STRESS_LOST: a block is in use that nobody has
  * @STRESS_COUNTERS: an allocator counted wrong
  * @STRESS_VERIFY: an allocator's own verifier found something
+ * @STRESS_NR_CHECKS: how many there are
  */
 enum stress_check {
 	STRESS_OVERLAP,
