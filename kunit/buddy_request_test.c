@@ -36,13 +36,15 @@ static void requests_that_cannot_be_are_refused(struct kunit *test)
 	expect_refused(test, space, (struct quarry_buddy_request) {
 			.size = PAGE, .align = U64_MAX, .max = U64_MAX });
 	expect_refused(test, space, (struct quarry_buddy_request) {
+			.size = PAGE, .align = BIT_ULL(32) + PAGE, .max = U64_MAX });
+	expect_refused(test, space, (struct quarry_buddy_request) {
 			.size = PAGE, .min = AT(5), .max = AT(5) - 1 });
 	expect_refused(test, space, (struct quarry_buddy_request) {
 			.size = PAGE, .max = U64_MAX, .flags = BIT(2) });
 	EXPECT_ERR(test, quarry_buddy_xalloc(&space->buddy, NULL, &block), -EINVAL);
 	EXPECT_ERR(test, quarry_buddy_xalloc(&space->buddy, &good, NULL), -EINVAL);
 	EXPECT_ERR(test, quarry_buddy_probe(&space->buddy, NULL, &block), -EINVAL);
-	qtest_unchanged(test, space, 9);
+	qtest_unchanged(test, space, 10);
 }
 
 static void probe_changes_nothing(struct kunit *test)

@@ -62,6 +62,7 @@ static const struct trim_case trim_cases[] = {
 	{ "base wraps when rounded", { U64_MAX - 5, 6 }, 4096, {}, -EINVAL },
 	{ "granule 0", { 0, 4096 }, 0, {}, -EINVAL },
 	{ "granule 3", { 0, 4096 }, 3, {}, -EINVAL },
+	{ "granule 2^32 and a page", { 0, U64_MAX }, BIT_ULL(32) + 4096, {}, -EINVAL },
 	{ "granule 4095", { 0, 1 << 20 }, 4095, {}, -EINVAL },
 };
 

@@ -34,7 +34,7 @@ static void an_arena_that_can_not_be_is_refused(struct kunit *test)
 	static const struct { u64 base, size, quantum; } wrong[] = {
 		{ 0, 64, 0 }, { 0, 48, 3 }, { 0, 48, 24 }, { 8, 64, 16 }, { 0, 72, 16 },
 		{ 0, 8, 16 }, { -64ULL, 128, 16 }, { -16ULL, 32, 16 }, { U64_MAX, 2, 1 },
-		{ 2, U64_MAX, 1 }, { 8, 0, 16 },
+		{ 2, U64_MAX, 1 }, { 8, 0, 16 }, { 0, 0, BIT_ULL(32) + 16 },
 	};
 	struct quarry_vmem *vmem = qtest_memory(test, sizeof(*vmem));
 	void *memory = qtest_memory(test, SZ_1K);

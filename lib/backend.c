@@ -66,7 +66,7 @@ static bool is_addressable(const struct quarry_region *region)
 
 static bool is_paged(const struct quarry_region *region, u64 page_size)
 {
-	return is_power_of_2(page_size) && page_size >= sizeof(long) &&
+	return quarry_is_power_of_2(page_size) && page_size >= sizeof(long) &&
 	       IS_ALIGNED(region->base | region->size, page_size);
 }
 

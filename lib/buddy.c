@@ -612,7 +612,7 @@ static const char *size_up_request(const struct quarry_buddy *buddy,
 
 	if (what)
 		return what;
-	if (request->align && !is_power_of_2(request->align))
+	if (request->align && !quarry_is_power_of_2(request->align))
 		return "alignment is no power of two";
 	if (request->min > request->max)
 		return "window is empty";

@@ -38,7 +38,7 @@ static bool order_indexes(const struct layout *layout, unsigned int order,
 
 static bool is_page_size(u64 size)
 {
-	return is_power_of_2(size) && size >= QUARRY_BUDDY_MIN_PAGE &&
+	return quarry_is_power_of_2(size) && size >= QUARRY_BUDDY_MIN_PAGE &&
 	       size <= QUARRY_BUDDY_MAX_PAGE;
 }
 

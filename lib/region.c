@@ -9,7 +9,6 @@
  */
 #include <linux/errno.h>
 #include <linux/export.h>
-#include <linux/log2.h>
 
 #include "region.h"
 
@@ -49,7 +48,7 @@ int quarry_region_trim(struct quarry_region *region, u64 granule)
 {
 	u64 head, tail;
 
-	if (!is_power_of_2(granule))
+	if (!quarry_is_power_of_2(granule))
 		return -EINVAL;
 
 	head = -region->base & (granule - 1);

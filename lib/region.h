@@ -30,6 +30,18 @@ static inline u64 quarry_region_last(const struct quarry_region *region)
 	return region->base + (region->size - 1);
 }
 
+/**
+ * quarry_is_power_of_2() - whether a number is a power of two
+ * @number: the number, all of it; is_power_of_2() sees a long, which may be half
+ *
+ * Context: any. O(1).
+ * Return: true if it is; false for 0.
+ */
+static inline bool quarry_is_power_of_2(u64 number)
+{
+	return number && !(number & (number - 1));
+}
+
 int quarry_region_init(struct quarry_region *region, u64 base, u64 size);
 int quarry_region_trim(struct quarry_region *region, u64 granule);
 bool quarry_region_contains(const struct quarry_region *region, u64 addr, u64 size);

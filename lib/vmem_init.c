@@ -17,7 +17,7 @@
 
 static bool is_space(u64 base, u64 size, u64 quantum)
 {
-	if (!is_power_of_2(quantum) || (base | size) & (quantum - 1))
+	if (!quarry_is_power_of_2(quantum) || (base | size) & (quantum - 1))
 		return false;
 	return !size || is_range(base, size);
 }
