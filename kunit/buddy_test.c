@@ -546,7 +546,7 @@ static void lookup_finds_the_block_from_any_address_inside(struct kunit *test)
 	u64 addr;
 
 	ASSERT_OK(test, quarry_buddy_reserve(&space->buddy, AT(5), PAGES(23)));
-	for (addr = AT(5); addr < AT(28); addr += 1 + addr % 61) {
+	for (addr = AT(5); addr < AT(28); addr += 1 + (u32)addr % 61) {
 		ASSERT_OK(test, quarry_buddy_lookup(&space->buddy, addr, &block));
 		EXPECT_BLOCK(test, &block, AT(5), PAGES(23));
 		KUNIT_EXPECT_FALSE(test, block.free);

@@ -79,10 +79,13 @@ static void a_write_to_a_free_object_is_found(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, qtest_backing_used(test->priv), 0ULL);
 }
 
-/* The byte before an object, and the one behind it: what was asked for, not the rounding. */
+/*
+ * The byte before an object, and the one behind it: what was asked for, not the rounding.
+ * The guards are a word at least.
+ */
 static void a_write_beyond_an_object_is_found(struct kunit *test)
 {
-	static const int before[] = { -1, -2, -8 };
+	static const int before[] = { -1, -2, -(int)sizeof(long) };
 	const struct shape *shape = test->param_value;
 	struct quarry_cache *cache = debug_cache(test, shape->size, shape->align);
 	size_t i;
@@ -132,6 +135,8 @@ static void every_double_free_is_found(struct kunit *test)
 	u64 nr_misuses = 0;
 	int i, j;
 
+	/* With a slab that goes back goes what is known of its objects. */
+	ASSERT_OK(test, quarry_slab_set_keep(&cache->slab, 100));
 	for (i = 0; i < 100; i++)
 		objects[i] = quarry_cache_alloc(cache, 0);
 	for (i = 0; i < 100; i++) {

@@ -271,7 +271,7 @@ static void slabs_of_any_page_size_work(struct kunit *test)
 	for (i = 0; i < ARRAY_SIZE(sizes); i++) {
 		config = qtest_slab_config(test, sizes[i], 8);
 		slab = qtest_slab(test, &config);
-		KUNIT_EXPECT_EQ(test, qtest_slab_stats(slab).slab_size % page_size, 0ULL);
+		KUNIT_EXPECT_TRUE(test, IS_ALIGNED(qtest_slab_stats(slab).slab_size, page_size));
 		use_some(test, slab, sizes[i], 8);
 		qtest_slab_intact(test, slab);
 		ASSERT_OK(test, quarry_slab_fini(slab, false, NULL));
