@@ -8,6 +8,8 @@
 #			KSRC_DIR and KSRC_VERSION
 #	ksrc_tree	sets KTREE to a tree of links to that source, with
 #			Quarry in lib/quarry; it is ours alone until unlock
+#	ksrc_prepare	that, and what it takes to build it
+#	ksrc_build	builds a kernel of it, with the settings in $TEMP/kunitconfig
 
 KSRC_SUPPORTED='linux-source-(6\.[0-9]+|7\.[0-3])'
 KSRC_SMP='linux-source-7\.[0-3]'
@@ -117,6 +119,23 @@ ksrc_tree() {
 	find "$KSRC_DIR/tools/testing/kunit" -type f ! -name '*.pyc' -printf '%P\n' |
 		ksrc_copy "$KSRC_DIR/tools/testing/kunit" "$KTREE/tools/testing/kunit"
 	quarry_files | ksrc_copy "$TREE" "$KTREE/lib/quarry"
+}
+
+ksrc_prepare() {
+	need_packages make gcc libc6-dev flex bison bc perl python3
+	need_space 2000
+	ksrc_tree ""
+}
+
+# ksrc_build LABEL FOLDER ARGUMENT...: of kunit.py, which sees that each setting is kept.
+ksrc_build() {
+	label=$1
+	build_dir=$2
+	shift 2
+	mkdir -p "$build_dir"
+	step "building Linux $KSRC_VERSION for $label" env -C "$KTREE" PYTHONUNBUFFERED=1 \
+		python3 -B tools/testing/kunit/kunit.py build --jobs="$(nproc)" \
+		--build_dir="$build_dir" --kunitconfig="$TEMP/kunitconfig" "$@"
 }
 
 # quarry_files: the part of this checkout that goes into a kernel tree.

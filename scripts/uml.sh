@@ -7,20 +7,32 @@
 #	uml_build	builds or updates one, in UML_DIR; nobody else can until unlock
 #	uml_memory	how much memory it can be given, as mem= takes it
 #	uml_run		runs it as a step, with a time limit
+#
+# A script may set UML_BITS to 32 before.
+
+UML_BITS=64
 
 # uml_build VARIANT FILE-OR-LINE...: of Kconfig settings, on top of uml.config.
 uml_build() {
-	need_packages make gcc libc6-dev flex bison bc perl python3
-	need_space 2000
+	ksrc_prepare
 	variant=$1
+	[ "$UML_BITS" -eq 64 ] || variant=$1-$UML_BITS
 	shift
-	ksrc_tree
 	UML_DIR=$CACHE/uml/$(ksrc_key)-$variant
-	mkdir -p "$UML_DIR"
 	uml_configure "$@" >"$TEMP/kunitconfig"
-	step "building Linux $KSRC_VERSION for UML ($variant)" env -C "$KTREE" PYTHONUNBUFFERED=1 \
-		python3 -B tools/testing/kunit/kunit.py build --jobs="$(nproc)" \
-		--build_dir="$UML_DIR" --kunitconfig="$TEMP/kunitconfig"
+	set --
+	[ "$UML_BITS" -eq 64 ] || { uml_prepare_32; set -- --make_options=SUBARCH=i386; }
+	ksrc_build "UML ($variant)" "$UML_DIR" "$@"
+}
+
+# uml_prepare_32: gcc-multilib is all that it takes, but can't be installed beside the cross
+# compiler that check needs. So take what it depends on, and make its link to the headers,
+# which serve both sizes.
+uml_prepare_32() {
+	need_packages libc6-dev-i386 "lib32gcc-$(gcc -dumpversion | cut -d . -f 1)-dev"
+	mkdir -p "$CACHE/uml/include-32"
+	ln -sfn /usr/include/x86_64-linux-gnu/asm "$CACHE/uml/include-32/asm"
+	export C_INCLUDE_PATH="$CACHE/uml/include-32"
 }
 
 uml_configure() {
@@ -48,9 +60,10 @@ uml_run() {
 }
 
 # uml_memory: in MiB; 8 GiB if the machine can give it, which only the test of the
-# largest space needs.
+# largest space needs, which 32 bits can't address.
 uml_memory() {
-	if [ "$(uml_free_memory)" -ge 10240 ] && uml_has_room "$(uml_memory_folder)" 9216; then
+	if [ "$UML_BITS" -eq 64 ] && [ "$(uml_free_memory)" -ge 10240 ] &&
+		uml_has_room "$(uml_memory_folder)" 9216; then
 		say 8192
 	else
 		say 1024
