@@ -310,6 +310,7 @@ static __always_inline void join(struct quarry_buddy *buddy, unsigned long page,
 	struct quarry_freemap *map = &buddy->free[order];
 	unsigned long tags = buddy->tag_base;
 	unsigned long size = BIT(order);
+	unsigned int old = order;
 
 	for (; order < highest; order++, map++, size <<= 1) {
 		unsigned long other = page ^ size;
@@ -322,9 +323,9 @@ static __always_inline void join(struct quarry_buddy *buddy, unsigned long page,
 			return;
 		}
 		note_removed(buddy, map, tag, size);
-		buddy->nr_merges++;
 		page &= other;
 	}
+	buddy->nr_merges += order - old;
 	buddy->free_orders |= size;
 	insert_free(buddy, map, page, order);
 }
