@@ -23,6 +23,7 @@
  * @nr_releases: spans that came back
  * @nr_reclaims: times that the reclaim function was called
  * @spare: what that frees, QUANTUM large; 0 for nothing
+ * @meanwhile: likewise, what somebody frees while a span is on its way
  */
 struct source {
 	struct kunit *test;
@@ -36,6 +37,7 @@ struct source {
 	u64 nr_releases;
 	u64 nr_reclaims;
 	u64 spare;
+	u64 meanwhile;
 };
 
 /* The first place at or above @next that serves what is wanted. */
@@ -58,6 +60,10 @@ static int give_span(void *arg, const struct quarry_vmem_request *want, u64 *add
 	source->given[source->nr_given++].size = want->size;
 	source->next = start + want->size;
 	*addr = start;
+	if (source->meanwhile)
+		EXPECT_OK(source->test,
+			  quarry_vmem_free(&source->vmem, source->meanwhile, QUANTUM));
+	source->meanwhile = 0;
 	return 0;
 }
 
@@ -415,6 +421,23 @@ static void wrong_requests_reclaim_nothing(struct kunit *test)
 	expect_counts(source, 0, 0);
 }
 
+/* Somebody frees what serves better while the span is on its way. */
+static void a_span_that_comes_in_vain_goes_back(struct kunit *test)
+{
+	struct source *source = test->priv;
+	unsigned int i;
+	u64 addr;
+
+	for (i = 0; i < UNIT / QUANTUM; i++)
+		ASSERT_OK(test, quarry_vmem_alloc(&source->vmem, QUANTUM, BEST, NULL));
+	expect_counts(source, 1, 0);
+	source->meanwhile = VAT(3);
+	ASSERT_OK(test, quarry_vmem_alloc(&source->vmem, QUANTUM, BEST, &addr));
+	KUNIT_EXPECT_EQ(test, addr, VAT(3));
+	expect_counts(source, 2, 1);
+	KUNIT_EXPECT_EQ(test, source->nr_given, 1U);
+}
+
 static struct kunit_case import_cases[] = {
 	KUNIT_CASE(a_span_is_imported_and_released),
 	KUNIT_CASE(what_is_free_is_used_before_more_is_imported),
@@ -427,6 +450,7 @@ static struct kunit_case import_cases[] = {
 	KUNIT_CASE(what_no_span_can_serve_is_not_asked_for),
 	KUNIT_CASE(an_import_that_fails_is_no_room),
 	KUNIT_CASE(a_span_that_can_not_be_is_not_taken),
+	KUNIT_CASE(a_span_that_comes_in_vain_goes_back),
 	KUNIT_CASE(nothing_is_imported_beyond_the_limit),
 	KUNIT_CASE(what_is_added_may_exceed_the_limit),
 	KUNIT_CASE(reclaim_is_called_once_a_failure),

@@ -416,17 +416,25 @@ static bool is_sound_import(const struct quarry_vmem *vmem, u64 addr, u64 size)
 	return is_range(addr, size) && is_aligned_to_quantum(vmem, addr | size);
 }
 
+/* Whether nothing was taken of a span since it was inserted as this segment. */
+static bool is_untouched(const struct quarry_vmem_tag *tag, u64 size)
+{
+	return tag->state == QUARRY_VMEM_FREE && tag->size == size;
+}
+
 /*
- * Add an imported span and allocate from it at once, so that nobody comes between.
- * If it can't serve, it is dropped again, unless nobody would take it back.
+ * Add an imported span and allocate at once, so that nobody comes between. If that can't
+ * serve, or if something that was freed meanwhile serves better, it is dropped again, and
+ * @in_vain set, unless nobody would take it back: no free would ever find it wholly free.
  */
 static int add_imported(struct quarry_vmem *vmem, struct want *want, u64 start, u64 size,
-			u64 *addr)
+			u64 *addr, bool *in_vain)
 {
 	bool bordered = vmem->release;
 	struct quarry_vmem_tag *tag;
 	int err;
 
+	*in_vain = bordered;
 	if (is_over_limit(vmem, size))
 		return -ENOSPC;
 	err = __quarry_vmem_check_span(vmem, start, size);
@@ -434,7 +442,8 @@ static int add_imported(struct quarry_vmem *vmem, struct want *want, u64 start, 
 		return err;
 	tag = __quarry_vmem_insert_span(vmem, start, size, true, bordered);
 	err = __quarry_vmem_take(vmem, want, addr);
-	if (err && bordered)
+	*in_vain = bordered && is_untouched(tag, size);
+	if (*in_vain)
 		__quarry_vmem_drop_span(vmem, tag);
 	return err;
 }
@@ -460,6 +469,7 @@ static int import_span(struct quarry_vmem *vmem, struct want *want,
 {
 	u64 start = 0, size = ask->size;
 	unsigned long irq;
+	bool in_vain;
 	int err;
 
 	if (vmem->import(vmem->import_arg, ask, &start, &size))
@@ -468,12 +478,12 @@ static int import_span(struct quarry_vmem *vmem, struct want *want,
 		return refuse_import(vmem, start);
 
 	raw_spin_lock_irqsave(&vmem->lock, irq);
-	err = add_imported(vmem, want, start, size, addr);
+	err = add_imported(vmem, want, start, size, addr, &in_vain);
 	raw_spin_unlock_irqrestore(&vmem->lock, irq);
 
 	if (err == -EEXIST)
 		return refuse_import(vmem, start);
-	if (err && vmem->release)
+	if (in_vain)
 		vmem->release(vmem->import_arg, start, size);
 	return err;
 }
