@@ -208,6 +208,7 @@ void *__quarry_heap_alloc(struct quarry_heap *heap, size_t size)
  */
 static noinline void *look_again(struct quarry_heap *heap, size_t size, size_t align,
 				 bool sure, unsigned long irq)
+	__must_hold(&heap->lock)
 {
 	struct quarry_heap_extent *extent;
 	void *block = NULL;

@@ -694,6 +694,7 @@ static bool is_inside(const struct quarry_slab *slab, const struct refill *self)
 
 /* Ask for memory, with the lock dropped meanwhile. */
 static void ask(struct quarry_slab *slab, struct refill *self, unsigned long *irq)
+	__must_hold(&slab->lock)
 {
 	hlist_add_head(&self->node, &slab->refills);
 	slab->nr_refills++;
