@@ -111,10 +111,8 @@ static void what_nobody_can_give_fails_once(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, stats_of(test).nr_failures, 1ULL);
 	KUNIT_EXPECT_EQ(test, stats_of(test).last_failure.largest_free, PAGES(NR_PAGES / 2));
 	EXPECT_ERR(test, quarry_buddy_xalloc(&space->buddy, &request, &block), -ENOSPC);
-	EXPECT_ERR(test, quarry_buddy_realloc(&space->buddy, AT(0), PAGES(NR_PAGES + 1), 0,
-					      &block), -ENOSPC);
-	KUNIT_EXPECT_EQ(test, stats_of(test).nr_failures, 3ULL);
-	KUNIT_EXPECT_EQ(test, keeper->nr_calls, NR_PAGES / 2 + 3);
+	KUNIT_EXPECT_EQ(test, stats_of(test).nr_failures, 2ULL);
+	KUNIT_EXPECT_EQ(test, keeper->nr_calls, NR_PAGES / 2 + 2);
 }
 
 static void who_says_that_he_frees_is_not_asked_for_ever(struct kunit *test)
@@ -146,6 +144,13 @@ static void nobody_is_asked_for_what_cannot_be(struct kunit *test)
 	/* One certain range is had, or isn't. */
 	EXPECT_ERR(test, quarry_buddy_reserve(&space->buddy, AT(40), PAGE), -EBUSY);
 	EXPECT_ERR(test, quarry_buddy_probe(&space->buddy, &request, &block), -ENOSPC);
+	/* Nor is it for more than there is in all. */
+	request.size = PAGES(NR_PAGES + 1);
+	EXPECT_ERR(test, quarry_buddy_alloc(&space->buddy, request.size, 0, &block), -ENOSPC);
+	EXPECT_ERR(test, quarry_buddy_xalloc(&space->buddy, &request, &block), -ENOSPC);
+	EXPECT_ERR(test, quarry_buddy_realloc(&space->buddy, AT(0), request.size, 0, &block),
+		   -ENOSPC);
+	KUNIT_EXPECT_EQ(test, stats_of(test).nr_failures, 4ULL);
 	KUNIT_EXPECT_EQ(test, keeper->nr_calls, 0);
 }
 

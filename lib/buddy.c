@@ -784,6 +784,12 @@ static unsigned int clear_range(struct quarry_buddy *buddy, unsigned long start,
 	return nr;
 }
 
+/* Whether there is who can be asked for memory back, and all of it may be enough. */
+static inline bool can_ask(const struct quarry_buddy *buddy, const struct want *want)
+{
+	return buddy->reclaim && want->pages <= buddy->end - buddy->first;
+}
+
 /* One attempt at an allocation; with @last, that it found no room is a failure. */
 static int xalloc_once(struct quarry_buddy *buddy, const struct quarry_buddy_request *request,
 		       struct quarry_buddy_block *block, bool last)
@@ -799,7 +805,7 @@ static int xalloc_once(struct quarry_buddy *buddy, const struct quarry_buddy_req
 	if (take_within(buddy, &want, &spot))
 		cut(buddy, &spot, &want);
 	else
-		err = last ? fail(buddy, -ENOSPC, request) : -EAGAIN;
+		err = !last && can_ask(buddy, &want) ? -EAGAIN : fail(buddy, -ENOSPC, request);
 	buddy->nr_steps += want.steps;
 	raw_spin_unlock_irqrestore(&buddy->lock, irq);
 
@@ -833,7 +839,7 @@ static noinline __cold int alloc_anywhere_again(struct quarry_buddy *buddy, u64 
 	return alloc_again(buddy, &request, block);
 }
 
-/* An attempt at an allocation, and if @again, and there is who can be asked, others. */
+/* An attempt at an allocation, and if @again, and that may help, others. */
 static __always_inline int alloc(struct quarry_buddy *buddy, u64 size, unsigned int flags,
 				 struct quarry_buddy_block *block, bool again)
 {
@@ -854,7 +860,8 @@ static __always_inline int alloc(struct quarry_buddy *buddy, u64 size, unsigned 
 	if (likely(take_anywhere(buddy, &want, &spot)))
 		cut(buddy, &spot, &want);
 	else
-		err = again && buddy->reclaim ? -EAGAIN : fail_anywhere(buddy, size, flags);
+		err = again && can_ask(buddy, &want) ? -EAGAIN :
+						       fail_anywhere(buddy, size, flags);
 	raw_spin_unlock_irqrestore(&buddy->lock, irq);
 
 	if (likely(!err))
@@ -925,7 +932,7 @@ int quarry_buddy_xalloc(struct quarry_buddy *buddy, const struct quarry_buddy_re
 	if (quarry_inject(QUARRY_INJECT_BUDDY_ALLOC, request->size))
 		return fail_injected(buddy, request);
 
-	err = xalloc_once(buddy, request, block, !buddy->reclaim);
+	err = xalloc_once(buddy, request, block, false);
 	return err == -EAGAIN ? alloc_again(buddy, request, block) : err;
 }
 EXPORT_SYMBOL_GPL(quarry_buddy_xalloc);
@@ -1179,7 +1186,8 @@ static int realloc_once(struct quarry_buddy *buddy, u64 addr, u64 size, unsigned
 		new = old;
 		err = resize(buddy, &new, &want, &moved);
 		if (err)
-			err = last ? fail_anywhere(buddy, size, flags) : -EAGAIN;
+			err = !last && can_ask(buddy, &want) ? -EAGAIN :
+							       fail_anywhere(buddy, size, flags);
 	} else {
 		reason = why_no_block_start(buddy, addr);
 	}
@@ -1218,7 +1226,7 @@ int quarry_buddy_realloc(struct quarry_buddy *buddy, u64 addr, u64 size, unsigne
 			 struct quarry_buddy_block *block)
 {
 	unsigned int left = MAX_RECLAIMS;
-	bool last = !buddy->reclaim;
+	bool last = false;
 	int err;
 
 	do {
