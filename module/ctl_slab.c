@@ -13,12 +13,15 @@
 #include <linux/debugfs.h>
 #include <linux/printk.h>
 #include <linux/sched/signal.h>
+#include <linux/smp.h>
 #include <linux/string.h>
 
 #include "ctl.h"
 #include "debugfs.h"
 #include "hold.h"
 #include "instance.h"
+
+#define RECLAIM_ROUNDS	3
 
 /* In the order that operands have in a command. */
 enum word {
@@ -441,10 +444,27 @@ static int run_keep(struct quarry_ctl_call *call)
 	return tell(call, quarry_slab_set_keep);
 }
 
+/*
+ * Until the other CPUs have done what they were asked for before the call. A CPU serves
+ * those first who wait for it, so it's the second time that comes behind all the rest.
+ */
+static void wait_for_cpus(void)
+{
+	kick_all_cpus_sync();
+	kick_all_cpus_sync();
+}
+
+/* What other CPUs have at hand is found in the second round, and what that lay in in the third. */
 static int run_reclaimall(struct quarry_ctl_call *call)
 {
-	quarry_ctl_answer(call, "reclaimed: %zu bytes\n",
-			  quarry_backend_reclaim(&call->instance->backend));
+	size_t size = 0;
+	int round;
+
+	for (round = 0; round < RECLAIM_ROUNDS; round++) {
+		size += quarry_backend_reclaim(&call->instance->backend);
+		wait_for_cpus();
+	}
+	quarry_ctl_answer(call, "reclaimed: %zu bytes\n", size);
 	return 0;
 }
 
