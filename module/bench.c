@@ -48,9 +48,9 @@ static unsigned int steps = 10000;
 module_param(steps, uint, 0444);
 MODULE_PARM_DESC(steps, "operations in a run (default 10000)");
 
-static unsigned int rounds = 15;
+static unsigned int rounds = 25;
 module_param(rounds, uint, 0444);
-MODULE_PARM_DESC(rounds, "runs that the median is taken of when timing (default 15)");
+MODULE_PARM_DESC(rounds, "runs that the lower quartile is taken of when timing (default 25)");
 
 static char *only = "";
 module_param(only, charp, 0444);

@@ -124,6 +124,7 @@ enum bench_spread {
  *	family says
  * @own_space: makes sense only in a space that the allocator has to itself
  * @handover: for two threads, of which one allocates and the other one frees
+ * @apart: for two threads, each of which has an allocator of its own
  * @message: what is handed over has a message in it, which the other one reads
  * @warm: brings the allocator into the state to begin with, not measured; 0 or
  *	an errno. NULL if that is the state after setup
@@ -140,10 +141,17 @@ struct bench_workload {
 	u64 space;
 	bool own_space;
 	bool handover;
+	bool apart;
 	bool message;
 	int (*warm)(struct bench_run *run);
 	void (*body)(struct bench_run *run);
 };
+
+/* Whether it is for two threads, and for no other number of them. */
+static inline bool bench_takes_two(const struct bench_workload *workload)
+{
+	return workload->handover || workload->apart;
+}
 
 int bench_churn_warm(struct bench_run *run);
 void bench_churn(struct bench_run *run);
@@ -157,6 +165,11 @@ void bench_handover(struct bench_run *run);
 /* The patterns, for rows that only have to add slots and sizes. */
 #define BENCH_HOT_PAIR						\
 	.name = "hot pair",					\
+	.warm = bench_churn_warm,				\
+	.body = bench_hot_pair
+#define BENCH_HOT_PAIR_APART					\
+	.name = "hot pair of one's own",			\
+	.apart = true,						\
 	.warm = bench_churn_warm,				\
 	.body = bench_hot_pair
 #define BENCH_CHURN						\
@@ -374,7 +387,7 @@ enum bench_kind {
  * @count: calls measured
  * @failed: allocations that found no room in the same run
  * @min: the least
- * @avg: tenths of the average; the median of the rounds where there are rounds
+ * @avg: tenths of the average; the lower quartile of the rounds where there are rounds
  * @p99: 99th percentile, 0 where only averages are known
  * @max: the most
  * @note: the state that the maximum came from, without a comma
@@ -402,7 +415,7 @@ int bench_report(const struct bench_result *result);
 /**
  * struct bench_plan - how all is measured
  * @steps: operations in a run, unless the workload says otherwise
- * @rounds: runs that the median is taken of when timing
+ * @rounds: runs that the lower quartile is taken of when timing
  * @seed: of the random sequences
  */
 struct bench_plan {

@@ -315,7 +315,7 @@ int bench_count(const struct bench_family *family, const struct bench_plan *plan
 
 	err = find_overhead();
 	for (workload = family->workloads; workload->name && !err; workload++)
-		if (!workload->handover)
+		if (!bench_takes_two(workload))
 			err = count_workload(&task, family, workload);
 	task.kind = BENCH_STATE;
 	for (space = family->spaces; family->states && *space && !err; space++) {

@@ -296,6 +296,7 @@ static int keep_none(struct bench_run *run)
 
 static const struct bench_workload workloads[] = {
 	{ BENCH_HOT_PAIR, SIZES(1000) },
+	{ BENCH_HOT_PAIR_APART, SIZES(1000) },
 	{ BENCH_CHURN, SIZES(1000) },
 	{ BENCH_CHURN, SIZES(4000) },
 	{ BENCH_CHURN, SIZES(16000) },

@@ -5,14 +5,21 @@
  * comes out is the average of a pair: one allocation and one free.
  *
  * Such times are noisy. So runs are repeated in rounds, each of them over all
- * allocators, which meet the same noise there; what counts are the medians, and
- * the ratios between them. The allocator that does nothing tells what of a pair
- * is the workload's own.
+ * allocators, which meet the same noise there. What counts are the lower quartiles,
+ * and the ratios between them: noise only makes runs longer, and where a CPU shares
+ * its core with another one, it may do so half of the time. The allocator that does
+ * nothing tells what of a pair is the workload's own.
  *
  * Runs are timed with interrupts off. Nothing comes between then, and, which
  * matters more, taking a lock with interrupts saved costs what it does on a real
  * machine: to turn them off takes User-Mode Linux on several CPUs a system call,
  * some fifty times the time of an allocation; to find them off, nothing.
+ *
+ * When both CPUs were idle, the host of User-Mode Linux may run them on one of its
+ * own for some milliseconds. What is timed then is its scheduler, and those who come
+ * first in a round get most of that. So two threads toss a ball to one another before
+ * they start, until it comes back as fast as only one that runs at the same time can
+ * toss it.
  */
 #define pr_fmt(fmt) KBUILD_MODNAME ": " fmt
 
@@ -35,6 +42,11 @@
 
 #define MAX_THREADS	2
 
+/* Tosses of the ball, how long they take at most between CPUs, and when to give up. */
+#define TOSSES		16
+#define PROMPT_NS	(100 * NSEC_PER_USEC)
+#define PATIENCE_NS	(500 * NSEC_PER_MSEC)
+
 /**
  * struct trial - what the allocators of a family are put to
  * @family: the family
@@ -53,14 +65,24 @@ struct trial {
 	struct bench_ring *ring;
 };
 
+enum ball {
+	BACK,
+	TOSSED,
+	CAUGHT,
+};
+
 /**
  * struct gate - lets threads start together, and tells when all are done
+ * @nr_threads: how many
  * @nr_away: threads that aren't there yet
+ * @ball: enum ball; caught for good when they may start
  * @nr_running: threads that aren't done yet
  * @done: completed by the last one
  */
 struct gate {
+	unsigned int nr_threads;
 	atomic_t nr_away;
+	atomic_t ball;
 	atomic_t nr_running;
 	struct completion done;
 };
@@ -69,6 +91,7 @@ struct gate {
  * struct thread - one of the threads of a run
  * @run: what it does
  * @seed: of its sequence
+ * @number: from 0 on
  * @gate: shared with the others
  * @task: the kernel thread
  * @tenths: of nanoseconds that a pair took
@@ -77,6 +100,7 @@ struct gate {
 struct thread {
 	struct bench_run run;
 	u32 seed;
+	unsigned int number;
 	struct gate *gate;
 	struct task_struct *task;
 	u64 tenths;
@@ -110,6 +134,43 @@ static u64 tenths_of_pair(const struct bench_run *run, u64 ns)
 	return div64_u64((run->ring ? 10 : 20) * ns, nr);
 }
 
+/* The first thread tosses the ball until it comes back promptly, and then lets go. */
+static void toss(struct gate *gate)
+{
+	u64 begin = ktime_get_ns(), start, now = begin;
+	unsigned int i;
+
+	do {
+		start = now;
+		for (i = 0; i < TOSSES; i++) {
+			atomic_set(&gate->ball, TOSSED);
+			while (atomic_read(&gate->ball) != BACK)
+				cpu_relax();
+		}
+		now = ktime_get_ns();
+	} while (now - start > PROMPT_NS && now - begin < PATIENCE_NS);
+	atomic_set(&gate->ball, CAUGHT);
+}
+
+static void toss_back(struct gate *gate)
+{
+	while (atomic_read(&gate->ball) != CAUGHT)
+		if (atomic_cmpxchg(&gate->ball, TOSSED, BACK) != TOSSED)
+			cpu_relax();
+}
+
+/* Returns when all threads are there, and run at the same time. */
+static void pass(struct gate *gate, const struct thread *thread)
+{
+	atomic_dec(&gate->nr_away);
+	while (atomic_read(&gate->nr_away))
+		cpu_relax();
+	if (thread->number)
+		toss_back(gate);
+	else if (gate->nr_threads > 1)
+		toss(gate);
+}
+
 static int thread_main(void *data)
 {
 	struct thread *thread = data;
@@ -117,10 +178,7 @@ static int thread_main(void *data)
 	u64 ns;
 
 	thread->err = bench_run_warm(&thread->run, thread->seed);
-	atomic_dec(&gate->nr_away);
-	while (atomic_read(&gate->nr_away))
-		cpu_relax();
-
+	pass(gate, thread);
 	ns = time_body(&thread->run);
 	thread->tenths = tenths_of_pair(&thread->run, ns);
 	if (atomic_dec_and_test(&gate->nr_running))
@@ -161,7 +219,8 @@ static int thread_init(struct thread *thread, unsigned int cpu)
 
 /* Makes the threads of a run, not yet started, on the first CPUs. */
 static int threads_init(struct thread *threads, const struct trial *trial,
-			const struct bench_allocator *allocator, void *ctx, struct gate *gate)
+			const struct bench_allocator *allocator, void *const *ctxs,
+			struct gate *gate)
 {
 	const struct bench_workload *workload = trial->workload;
 	unsigned int i = 0, cpu;
@@ -172,7 +231,7 @@ static int threads_init(struct thread *threads, const struct trial *trial,
 			break;
 		threads[i] = (struct thread) {
 			.run.allocator = allocator,
-			.run.ctx = ctx,
+			.run.ctx = workload->apart ? ctxs[i] : ctxs[0],
 			.run.workload = workload,
 			.run.space = div_u64(trial->space, trial->nr_threads),
 			.run.nr_slots = max(workload->slots / trial->nr_threads, 1U),
@@ -180,6 +239,7 @@ static int threads_init(struct thread *threads, const struct trial *trial,
 			.run.ring = trial->ring,
 			.run.frees = i,
 			.seed = trial->plan->seed + i,
+			.number = i,
 			.gate = gate,
 		};
 		err = thread_init(&threads[i], cpu);
@@ -233,10 +293,11 @@ static int add_round(struct score *score, const struct thread *threads, unsigned
 }
 
 static int time_run(const struct trial *trial, const struct bench_allocator *allocator,
-		    void *ctx, struct score *score)
+		    void *const *ctxs, struct score *score)
 {
 	struct thread threads[MAX_THREADS];
 	struct gate gate = {
+		.nr_threads = trial->nr_threads,
 		.nr_away = ATOMIC_INIT(trial->nr_threads),
 		.nr_running = ATOMIC_INIT(trial->nr_threads),
 		.done = COMPLETION_INITIALIZER_ONSTACK(gate.done),
@@ -245,7 +306,7 @@ static int time_run(const struct trial *trial, const struct bench_allocator *all
 
 	if (trial->ring)
 		memset(trial->ring, 0, sizeof(*trial->ring));
-	err = threads_init(threads, trial, allocator, ctx, &gate);
+	err = threads_init(threads, trial, allocator, ctxs, &gate);
 	if (err)
 		return err;
 	threads_race(threads, trial->nr_threads, &gate);
@@ -254,16 +315,25 @@ static int time_run(const struct trial *trial, const struct bench_allocator *all
 	return err;
 }
 
+/* In a space that nobody used before, or one for each thread. */
 static int time_in_fresh_space(const struct trial *trial, const struct bench_allocator *allocator,
 			       struct score *score)
 {
-	void *ctx = allocator->setup(trial->space);
-	int err;
+	unsigned int nr = 0, most = trial->workload->apart ? trial->nr_threads : 1;
+	void *ctxs[MAX_THREADS];
+	int err = 0;
 
-	if (IS_ERR(ctx))
-		return PTR_ERR(ctx);
-	err = time_run(trial, allocator, ctx, score);
-	allocator->teardown(ctx);
+	while (nr < most && !err) {
+		ctxs[nr] = allocator->setup(trial->space);
+		if (IS_ERR(ctxs[nr]))
+			err = PTR_ERR(ctxs[nr]);
+		else
+			nr++;
+	}
+	if (!err)
+		err = time_run(trial, allocator, ctxs, score);
+	while (nr--)
+		allocator->teardown(ctxs[nr]);
 	return err;
 }
 
@@ -292,7 +362,7 @@ static int report_score(const struct trial *trial, const struct bench_allocator 
 	};
 
 	sort(score->tenths, score->nr_rounds, sizeof(*score->tenths), compare_times, NULL);
-	result.avg = score->tenths[score->nr_rounds / 2];
+	result.avg = score->tenths[score->nr_rounds / 4];
 	result.min = div_u64(score->tenths[0], 10);
 	result.max = div_u64(score->tenths[score->nr_rounds - 1], 10);
 	return bench_report(&result);
@@ -372,7 +442,6 @@ static int time_handover(struct trial *trial)
 	if (!ring)
 		return -ENOMEM;
 	trial->ring = ring;
-	trial->nr_threads = 2;
 	err = time_trial(trial);
 	trial->ring = NULL;
 	kfree(ring);
@@ -386,9 +455,10 @@ static int time_workload(struct trial *trial)
 	int err = 0;
 
 	trial->space = trial->workload->space ?: trial->family->space;
+	trial->nr_threads = bench_takes_two(trial->workload) ? 2 : 1;
 	if (trial->workload->handover)
 		return most < 2 ? 0 : time_handover(trial);
-	for (trial->nr_threads = 1; trial->nr_threads <= most && !err; trial->nr_threads++)
+	for (; trial->nr_threads <= most && !err; trial->nr_threads++)
 		err = time_trial(trial);
 	return err;
 }
