@@ -454,7 +454,7 @@ static void wait_for_cpus(void)
 	kick_all_cpus_sync();
 }
 
-/* What other CPUs have at hand is found in the second round, and what that lay in in the third. */
+/* What other CPUs have at hand is found in the second round; the third finds where it lay. */
 static int run_reclaimall(struct quarry_ctl_call *call)
 {
 	size_t size = 0;
