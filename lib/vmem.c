@@ -509,16 +509,32 @@ static __always_inline struct quarry_vmem_tag *take_quickly(struct quarry_vmem *
 	return tag;
 }
 
-/* First fit for a quantum cache; NULL if that isn't to be had at once. */
-struct quarry_vmem_tag *__quarry_vmem_take_cached(struct quarry_vmem *vmem, u64 size)
+/*
+ * First fit for up to @nr segments of one size at once: as many as are in the first free
+ * segment that has room for one. Returns how many, @first and those behind it in address;
+ * 0 if that isn't to be had at once.
+ */
+unsigned int __quarry_vmem_take_several(struct quarry_vmem *vmem, u64 size, unsigned int nr,
+					enum quarry_vmem_state state,
+					struct quarry_vmem_tag **first)
 {
-	struct quarry_vmem_tag *tag = pick(vmem, size, QUARRY_VMEM_FIRSTFIT);
+	struct quarry_vmem_tag *rest = pick(vmem, size, QUARRY_VMEM_FIRSTFIT), *part;
+	unsigned int n = 0;
 
 	lockdep_assert_held(&vmem->lock);
 
-	if (!tag || vmem->broken || !vmem->nr_free_tags)
-		return NULL;
-	return take_quickly(vmem, tag, size, QUARRY_VMEM_CACHED);
+	if (!rest || vmem->nr_free_tags < vmem->tag_reserve)
+		return 0;
+	free_remove(vmem, rest);
+	do {
+		part = rest->size == size ? rest : split(vmem, rest, size);
+		mark_used(vmem, part, state);
+		if (!n++)
+			*first = part;
+	} while (part != rest && n < nr && rest->size >= size && vmem->nr_free_tags);
+	if (part != rest)
+		free_insert(vmem, rest);
+	return n;
 }
 
 static inline bool is_quick(unsigned int flags)
@@ -913,6 +929,34 @@ EXPORT_SYMBOL_GPL(quarry_vmem_xfree);
 
 /* ---- Many at once, and growing ---- */
 
+/* Segments that are cut under one lock. */
+#define NR_AT_ONCE	16U
+
+/*
+ * First fit for several that no quantum cache has, as far as that goes without fetching
+ * anything; returns how many.
+ */
+static unsigned int alloc_several(struct quarry_vmem *vmem, u64 rounded, unsigned int flags,
+				  unsigned int nr, u64 *addrs)
+{
+	struct quarry_vmem_tag *tag = NULL;
+	unsigned int done = 0, some, end;
+	unsigned long irq;
+
+	if ((flags & ~QUARRY_VMEM_NOWAIT) != QUARRY_VMEM_FIRSTFIT || !rounded ||
+	    rounded <= vmem->qcache_size || quarry_inject_armed())
+		return 0;
+	do {
+		raw_spin_lock_irqsave(&vmem->lock, irq);
+		some = __quarry_vmem_take_several(vmem, rounded, min(nr - done, NR_AT_ONCE),
+						  QUARRY_VMEM_USED, &tag);
+		for (end = done + some; done < end; tag = tag->next)
+			addrs[done++] = tag->start;
+		raw_spin_unlock_irqrestore(&vmem->lock, irq);
+	} while (some && done < nr);
+	return done;
+}
+
 /**
  * quarry_vmem_alloc_bulk() - allocate segments of one size
  * @vmem: the arena
@@ -921,10 +965,11 @@ EXPORT_SYMBOL_GPL(quarry_vmem_xfree);
  * @nr: how many
  * @addrs: room for @nr addresses
  *
- * All or none. Each is a segment of its own, to be freed by quarry_vmem_free().
+ * All or none. Each is a segment of its own, to be freed by quarry_vmem_free(). First fit
+ * cuts as many as it can out of one free segment, with one search.
  *
  * Context: any but NMI. @nr times the bound of quarry_vmem_alloc(); the lock is
- * taken for each.
+ * taken for at most 16 at a time.
  * Return: as quarry_vmem_alloc(), and -EINVAL if @nr is 0, @addrs is NULL or @flags
  * say to wait.
  */
@@ -937,7 +982,8 @@ int quarry_vmem_alloc_bulk(struct quarry_vmem *vmem, u64 size, unsigned int flag
 	if (!nr || !addrs || flags & QUARRY_VMEM_WAIT)
 		return __quarry_vmem_refuse(vmem, -EINVAL, "bulk: wrong argument", nr, _RET_IP_);
 
-	for (i = 0; i < nr && !err; i++)
+	i = alloc_several(vmem, round_size(vmem, size), flags, nr, addrs);
+	for (; i < nr && !err; i++)
 		err = quarry_vmem_alloc(vmem, size, flags, &addrs[i]);
 	if (!err)
 		return 0;

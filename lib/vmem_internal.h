@@ -229,7 +229,9 @@ struct quarry_vmem_tag *__quarry_vmem_carve(struct quarry_vmem *vmem,
 					    struct quarry_vmem_tag *tag, u64 start, u64 size);
 int __quarry_vmem_take(struct quarry_vmem *vmem, struct want *want, u64 *addr);
 int __quarry_vmem_fetch(struct quarry_vmem *vmem, struct want *want, u64 *addr);
-struct quarry_vmem_tag *__quarry_vmem_take_cached(struct quarry_vmem *vmem, u64 size);
+unsigned int __quarry_vmem_take_several(struct quarry_vmem *vmem, u64 size, unsigned int nr,
+					enum quarry_vmem_state state,
+					struct quarry_vmem_tag **first);
 void __quarry_vmem_free_tag(struct quarry_vmem *vmem, struct quarry_vmem_tag *tag,
 			    struct quarry_region *back);
 void __quarry_vmem_give_span_back(struct quarry_vmem *vmem, struct quarry_region span);

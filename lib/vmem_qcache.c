@@ -31,8 +31,13 @@
 #include "vmem_index.h"
 #include "vmem_qcache.h"
 
-/* Segments that are filled in at once, so that no allocation pays for many. */
+/*
+ * Segments that are filled in at once, and free segments that they are cut out of, so
+ * that no allocation pays for many; and segments that are flushed under one lock.
+ */
 #define NR_FILLED	8U
+#define NR_CUT		4
+#define NR_FLUSHED	4U
 
 /* ---- Slots ---- */
 
@@ -134,29 +139,32 @@ static void put_cached_back(struct quarry_vmem *vmem, struct quarry_vmem_tag *ta
 	__quarry_vmem_free_tag(vmem, tag, back);
 }
 
-/*
- * One segment for a magazine, which isn't at address 0 and has a slot. What does not
- * suit goes back, and may be the whole of a span each, to be released.
- */
-static struct quarry_vmem_tag *fill_one(struct quarry_vmem *vmem, u64 size,
-					struct quarry_region back[2])
+/* Give a segment a slot; false if it is at address 0, which is no item, or finds none. */
+static bool make_item(struct quarry_vmem *vmem, struct quarry_vmem_tag *tag)
 {
-	struct quarry_vmem_tag *tag, *zero = NULL;
+	return tag->start && slot(vmem, tag);
+}
 
-	if (vmem->nr_waiters || !vmem->qcache)
-		return NULL;
-	tag = __quarry_vmem_take_cached(vmem, size);
-	if (tag && !tag->start) {
-		zero = tag;
-		tag = __quarry_vmem_take_cached(vmem, size);
+/*
+ * Segments for a magazine, out of one free segment. What does not suit goes back, and may
+ * be the whole of a span, to be released: then nothing more is taken.
+ */
+static unsigned int fill_some(struct quarry_vmem *vmem, u64 size, unsigned long *items,
+			      unsigned int nr, struct quarry_region *back)
+{
+	struct quarry_vmem_tag *tag = NULL, *next;
+	unsigned int left = 0, filled = 0;
+
+	if (!vmem->nr_waiters && vmem->qcache)
+		left = __quarry_vmem_take_several(vmem, size, nr, QUARRY_VMEM_CACHED, &tag);
+	for (; left--; tag = next) {
+		next = tag->next;
+		if (make_item(vmem, tag))
+			items[filled++] = (unsigned long)tag;
+		else
+			put_cached_back(vmem, tag, back);
 	}
-	if (zero)
-		put_cached_back(vmem, zero, &back[0]);
-	if (tag && !slot(vmem, tag)) {
-		put_cached_back(vmem, tag, &back[1]);
-		tag = NULL;
-	}
-	return tag;
+	return filled;
 }
 
 /**
@@ -166,35 +174,35 @@ static struct quarry_vmem_tag *fill_one(struct quarry_vmem *vmem, u64 size,
  * @items: filled in
  * @nr: how many at most
  *
- * Context: any but NMI. Eight times the bound of an allocation; the lock is taken for each.
+ * Several that are next to each other come out of one free segment in one go.
+ *
+ * Context: any but NMI. Four times the bound of an allocation; the lock is taken for each.
  * Return: how many there are.
  */
 unsigned int quarry_vmem_qcache_fill(struct quarry_vmem *vmem, unsigned int quanta,
 				     unsigned long *items, unsigned int nr)
 {
 	u64 size = (u64)quanta << vmem->quantum_shift;
-	unsigned int i;
+	unsigned int i, filled = 0, some;
 
 	if (quarry_inject(QUARRY_INJECT_VMEM_REFILL, size))
 		return 0;
-	for (i = 0; i < min(nr, NR_FILLED); i++) {
-		struct quarry_region back[2] = {};
-		struct quarry_vmem_tag *tag;
+	nr = min(nr, NR_FILLED);
+	for (i = 0; i < NR_CUT && filled < nr; i++) {
+		struct quarry_region back = {};
 		unsigned long irq;
 
 		raw_spin_lock_irqsave(&vmem->lock, irq);
-		tag = fill_one(vmem, size, back);
+		some = fill_some(vmem, size, items + filled, nr - filled, &back);
 		raw_spin_unlock_irqrestore(&vmem->lock, irq);
 
-		if (back[0].size)
-			__quarry_vmem_give_span_back(vmem, back[0]);
-		if (back[1].size)
-			__quarry_vmem_give_span_back(vmem, back[1]);
-		if (!tag)
+		filled += some;
+		if (back.size)
+			__quarry_vmem_give_span_back(vmem, back);
+		if (!some)
 			break;
-		items[i] = (unsigned long)tag;
 	}
-	return i;
+	return filled;
 }
 EXPORT_SYMBOL_GPL(quarry_vmem_qcache_fill);
 
@@ -204,20 +212,22 @@ EXPORT_SYMBOL_GPL(quarry_vmem_qcache_fill);
  * @items: the segments
  * @nr: how many
  *
- * Context: any but NMI. @nr times the bound of a free; the lock is taken for each.
+ * Context: any but NMI. @nr times the bound of a free; the lock is taken for a few at a
+ * time.
  */
 void quarry_vmem_qcache_flush(struct quarry_vmem *vmem, const unsigned long *items,
 			      unsigned int nr)
 {
-	unsigned int i;
+	unsigned int i = 0;
 
-	for (i = 0; i < nr; i++) {
-		struct quarry_vmem_tag *tag = (struct quarry_vmem_tag *)items[i];
+	while (i < nr) {
+		unsigned int end = min(nr, i + NR_FLUSHED);
 		struct quarry_region back = {};
 		unsigned long irq;
 
 		raw_spin_lock_irqsave(&vmem->lock, irq);
-		put_cached_back(vmem, tag, &back);
+		while (i < end && !back.size)
+			put_cached_back(vmem, (struct quarry_vmem_tag *)items[i++], &back);
 		raw_spin_unlock_irqrestore(&vmem->lock, irq);
 
 		if (back.size)
