@@ -15,6 +15,7 @@
  */
 #include <linux/ctype.h>
 #include <linux/debugfs.h>
+#include <linux/err.h>
 #include <linux/kstrtox.h>
 #include <linux/lockdep.h>
 #include <linux/overflow.h>
@@ -37,6 +38,27 @@ static char *next_word(char **line)
 		word = strsep(line, " \t");
 	} while (word && !*word);
 	return word;
+}
+
+/**
+ * quarry_ctl_read_text() - what somebody wrote to a file
+ * @from: what was written
+ * @count: its bytes
+ * @buffer: where the text goes, with an end
+ * @size: bytes of that
+ *
+ * Context: may sleep.
+ * Return: the text, without white space around it; an errno as a pointer: -E2BIG if it is
+ * too long, -EFAULT if it can't be read, -EINVAL if it has a NUL, and so is no text.
+ */
+char *quarry_ctl_read_text(const char __user *from, size_t count, char *buffer, size_t size)
+{
+	if (count >= size)
+		return ERR_PTR(-E2BIG);
+	if (copy_from_user(buffer, from, count))
+		return ERR_PTR(-EFAULT);
+	buffer[count] = '\0';
+	return strlen(buffer) < count ? ERR_PTR(-EINVAL) : strim(buffer);
 }
 
 /**
@@ -285,21 +307,16 @@ static int ctl_open(struct inode *inode, struct file *file)
 	return single_open(file, ctl_show, inode->i_private);
 }
 
-/* A line may end in a newline, and nothing may come after that. */
 static ssize_t ctl_write(struct file *file, const char __user *from, size_t count, loff_t *pos)
 {
 	struct quarry_ctl *ctl = file_inode(file)->i_private;
-	char line[QUARRY_CTL_LINE];
+	char buffer[QUARRY_CTL_LINE];
+	char *line = quarry_ctl_read_text(from, count, buffer, sizeof(buffer));
 	int err;
 
-	if (count >= sizeof(line))
-		return -E2BIG;
-	if (copy_from_user(line, from, count))
-		return -EFAULT;
-	line[count] = '\0';
-	if (count && line[count - 1] == '\n')
-		line[count - 1] = '\0';
-	if (strlen(line) + 1 < count || strchr(line, '\n'))
+	if (IS_ERR(line))
+		return PTR_ERR(line);
+	if (strchr(line, '\n'))
 		return -EINVAL;
 	err = run_and_remember(ctl, line);
 	return err ?: count;

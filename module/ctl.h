@@ -13,7 +13,8 @@ struct dentry;
 struct quarry_ctl;
 struct quarry_instance;
 
-#define QUARRY_CTL_LINE		128
+/* An xalloc with all that it takes, and numbers of 20 digits, has 222 characters. */
+#define QUARRY_CTL_LINE		256
 #define QUARRY_CTL_ANSWER	256
 #define QUARRY_CTL_MAX_WORDS	16
 
@@ -175,6 +176,7 @@ static inline unsigned int quarry_ctl_count(const struct quarry_ctl_call *call, 
 void quarry_ctl_create(struct quarry_ctl *ctl, struct quarry_instance *instance,
 		       struct dentry *folder);
 void quarry_ctl_remove(struct quarry_ctl *ctl);
+char *quarry_ctl_read_text(const char __user *from, size_t count, char *buffer, size_t size);
 int quarry_ctl_parse_number(char *word, unsigned int shift, u64 *number);
 __printf(2, 3) void quarry_ctl_answer(struct quarry_ctl_call *call, const char *format, ...);
 void quarry_ctl_answer_offset(struct quarry_ctl_call *call, const char *key, const void *addr);

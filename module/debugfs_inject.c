@@ -20,9 +20,9 @@
 #include <linux/ratelimit.h>
 #include <linux/seq_file.h>
 #include <linux/string.h>
-#include <linux/uaccess.h>
 
 #include "../lib/inject.h"
+#include "ctl.h"
 #include "debugfs.h"
 
 enum setting {
@@ -118,31 +118,20 @@ static int setting_open(struct inode *inode, struct file *file)
 	return single_open(file, setting_show, inode->i_private);
 }
 
-/* What was written, without the spaces around it; an errno if that can't be a number. */
-static char *read_text(const char __user *from, size_t size, char *text, size_t room)
-{
-	if (size >= room)
-		size = room - 1;
-	if (copy_from_user(text, from, size))
-		return ERR_PTR(-EFAULT);
-	text[size] = '\0';
-	return strim(text);
-}
-
 static ssize_t setting_write(struct file *file, const char __user *from, size_t size,
 			     loff_t *pos)
 {
 	const struct file_of *of = ((struct seq_file *)file->private_data)->private;
-	char buffer[32], *text = read_text(from, size, buffer, sizeof(buffer));
+	char buffer[32], *text = quarry_ctl_read_text(from, size, buffer, sizeof(buffer));
 	s64 value, min = settings[of->setting].min, max = settings[of->setting].max;
 
 	if (IS_ERR(text))
 		return PTR_ERR(text);
 	if (kstrtos64(text, 0, &value) || value < min || value > max) {
-		pr_warn_ratelimited("inject/%s/%s/%s: \"%s\" is no number from %lld to %lld\n",
+		pr_warn_ratelimited("inject/%s/%s/%s: \"%*pE\" is no number from %lld to %lld\n",
 				    quarry_inject_allocator(of->point),
 				    quarry_inject_what(of->point), settings[of->setting].name,
-				    text, min, max);
+				    (int)strlen(text), text, min, max);
 		return -EINVAL;
 	}
 	return set_setting(of, value) ?: size;
@@ -217,12 +206,12 @@ DEFINE_SHOW_ATTRIBUTE(points);
 
 static ssize_t reset_write(struct file *file, const char __user *from, size_t size, loff_t *pos)
 {
-	char buffer[32], *text = read_text(from, size, buffer, sizeof(buffer));
+	char buffer[32], *text = quarry_ctl_read_text(from, size, buffer, sizeof(buffer));
 
 	if (IS_ERR(text))
 		return PTR_ERR(text);
 	if (strcmp(text, "1")) {
-		pr_warn_ratelimited("inject/reset: \"%s\" is not 1\n", text);
+		pr_warn_ratelimited("inject/reset: \"%*pE\" is not 1\n", (int)strlen(text), text);
 		return -EINVAL;
 	}
 	mutex_lock(&lock);

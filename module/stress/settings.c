@@ -7,6 +7,7 @@
 #define pr_fmt(fmt) "quarry: " fmt
 
 #include <linux/debugfs.h>
+#include <linux/err.h>
 #include <linux/export.h>
 #include <linux/mutex.h>
 #include <linux/printk.h>
@@ -14,13 +15,14 @@
 #include <linux/slab.h>
 #include <linux/stddef.h>
 #include <linux/string.h>
-#include <linux/uaccess.h>
 
 #include "../ctl.h"
 #include "stress.h"
 
 /* The longest that may be written: a histogram of sizes. */
 #define MAX_TEXT	1024
+/* How much of it the log shows when it is refused. */
+#define MAX_SHOWN	64
 
 /**
  * enum kind - what a setting is
@@ -245,22 +247,26 @@ static int parse_value(const struct setting *setting, struct stress_settings *se
 	}
 }
 
-/* Only root can write, so that nobody floods the log. */
+/*
+ * Only root can write, so that nobody floods the log. What was written may be anything, and
+ * is shown so that it is one line.
+ */
 static noinline_for_stack void tell_refusal(const struct setting *setting, const char *text)
 {
+	int shown = strnlen(text, MAX_SHOWN);
 	char valid[192] = "";
 	const char *name;
 	size_t used = 0;
 	unsigned int i;
 
 	if (setting->kind == NUMBER) {
-		pr_warn("stress: %s=%.64s is refused: it must be %llu to %llu\n", setting->name,
-			text, setting->min, setting->max);
+		pr_warn("stress: %s=%*pE is refused: it must be %llu to %llu\n", setting->name,
+			shown, text, setting->min, setting->max);
 		return;
 	}
 	for (i = 0; (name = setting->name_of(i)); i++)
 		used += scnprintf(valid + used, sizeof(valid) - used, " %s", name);
-	pr_warn("stress: %s=%.64s is refused: it must be %s%s\n", setting->name, text,
+	pr_warn("stress: %s=%*pE is refused: it must be %s%s\n", setting->name, shown, text,
 		setting->kind == CHOICES ? "all, or some of:" : "one of:", valid);
 }
 
@@ -295,16 +301,14 @@ static ssize_t setting_write(struct file *file, const char __user *from, size_t 
 			     loff_t *pos)
 {
 	const struct setting *setting = file_inode(file)->i_private;
-	char *text;
+	char *text, *buffer = kmalloc(MAX_TEXT, GFP_KERNEL);
 	int err;
 
-	if (count >= MAX_TEXT)
-		return -E2BIG;
-	text = memdup_user_nul(from, count);
-	if (IS_ERR(text))
-		return PTR_ERR(text);
-	err = set(setting, strim(text));
-	kfree(text);
+	if (!buffer)
+		return -ENOMEM;
+	text = quarry_ctl_read_text(from, count, buffer, MAX_TEXT);
+	err = IS_ERR(text) ? PTR_ERR(text) : set(setting, text);
+	kfree(buffer);
 	return err ?: count;
 }
 

@@ -11,12 +11,12 @@
 
 #include <linux/debugfs.h>
 #include <linux/err.h>
-#include <linux/kstrtox.h>
 #include <linux/mutex.h>
 #include <linux/printk.h>
 #include <linux/seq_file.h>
-#include <linux/uaccess.h>
+#include <linux/string.h>
 
+#include "../ctl.h"
 #include "../instance.h"
 #include "stress.h"
 
@@ -61,16 +61,15 @@ static void stop(void)
 
 static ssize_t run_write(struct file *file, const char __user *from, size_t count, loff_t *pos)
 {
-	bool on;
-	int err;
+	char buffer[8], *text = quarry_ctl_read_text(from, count, buffer, sizeof(buffer));
+	int err = 0;
 
-	err = kstrtobool_from_user(from, count, &on);
-	if (err) {
+	if (IS_ERR(text) || (strcmp(text, "0") && strcmp(text, "1"))) {
 		pr_warn("stress: run is refused: it must be 1 to start, 0 to stop\n");
-		return err;
+		return -EINVAL;
 	}
 	mutex_lock(&lock);
-	if (on)
+	if (*text == '1')
 		err = start();
 	else
 		stop();
