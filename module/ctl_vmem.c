@@ -14,6 +14,8 @@
 
 #include <linux/bitops.h>
 #include <linux/debugfs.h>
+#include <linux/limits.h>
+#include <linux/overflow.h>
 #include <linux/printk.h>
 #include <linux/sched/signal.h>
 #include <linux/string.h>
@@ -111,11 +113,18 @@ static struct made *find_made(const struct quarry_ctl_call *call)
 	return container_of(subject, struct made, subject);
 }
 
-/* The value of ADDR and the like, which are told from where the arena's are. */
+/*
+ * The value of ADDR and the like, which are told from where the arena's are. What lies beyond
+ * all addresses is as far off as the last one.
+ */
 static u64 addr_of(const struct quarry_ctl_call *call, const struct subject *subject,
 		   enum word word)
 {
-	return call->value[word] + subject->shown.origin;
+	u64 addr;
+
+	if (check_add_overflow(call->value[word], subject->shown.origin, &addr))
+		return U64_MAX;
+	return addr;
 }
 
 /* ---- Whose a segment is ---- */
