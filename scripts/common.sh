@@ -13,6 +13,8 @@
 #	$RUN		this run's own folder in it: logs; older ones go after a week
 #	say, warn, die	a line to the user; die also ends the script with status 1
 #	usage		the script's own head comment
+#	check_number, check_choice
+#			settings that are variables, before anything is done
 #	step		run one long command: progress, a log, its end on failure
 #	background	start a command, and run_script another script of these, in such a
 #	run_script	way that they end when this one does; wait_child waits for them
@@ -53,6 +55,28 @@ no_arguments() {
 	"") ;;
 	-h | --help) usage; exit 0 ;;
 	*) bad_usage "unknown argument: $1" ;;
+	esac
+}
+
+# check_number NAME...: settings that are numbers, if they are there at all.
+check_number() {
+	for setting; do
+		eval "value=\${$setting-}"
+		case $value in
+		*[!0-9]*) bad_usage "$setting=$value: it must be a number" ;;
+		esac
+	done
+}
+
+# check_choice NAME WORD...: a setting that is one of these words, if it is there at all.
+check_choice() {
+	eval "value=\${$1-}"
+	[ -n "$value" ] || return 0
+	setting=$1
+	shift
+	case " $* " in
+	*" $value "*) ;;
+	*) bad_usage "$setting=$value: it must be one of: $*" ;;
 	esac
 }
 
