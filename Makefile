@@ -45,6 +45,8 @@ clean:
 		-o -name modules.order \) -exec rm -f {} +
 
 headers:
+	$(if $(filter-out 1,$(words $(CURDIR)))$(findstring :,$(CURDIR)),$(error the kernel's \
+		build can't work in a folder with spaces or colons: $(CURDIR)))
 	@test -e $(KDIR)/Makefile || { \
 		echo "No kernel headers in $(KDIR)."; \
 		echo "Install them (Debian: apt-get install linux-headers-$$(uname -r)),"; \
@@ -72,5 +74,5 @@ help:
 	@echo 'make bench-native     nanoseconds, on one and on two CPUs'
 	@echo 'make check            style and static checks'
 	@echo
-	@echo 'Settings: KERNEL=6.12 (or 6.1, 6.12-rt) for demo, vm and bench; ACCEL=kvm;'
+	@echo 'Settings: KERNEL=6.12 (or 6.1, 6.12-rt) for demo, vm, stress and bench; ACCEL=kvm;'
 	@echo 'QUARRY_CACHE=DIR. Each of scripts/... says more with --help.'
