@@ -333,10 +333,11 @@ static noinline __cold void *refuse_range(struct quarry_backend *backend, size_t
  * @backend: the backend
  * @size: bytes; as many pages as they need are taken
  *
- * If there is none, those who keep memory for later are asked once to give it back.
+ * If there is none, those who keep memory for later are asked to give it back, as often
+ * as they give some and that isn't enough.
  *
  * Context: any but NMI, not from a reclaimer. What the operation below costs; if
- * there is none, O(reclaimers) as quarry_backend_reclaim().
+ * there is none, up to MAX_RECLAIMS times that and quarry_backend_reclaim().
  * Return: the range, aligned to @size rounded up to a power of two; NULL if there
  * is none, or @size is 0 or more than the region has.
  */
