@@ -4,6 +4,9 @@
  * when they do. For the second, each point of each allocator fails at the first call
  * of a script, then at the second, and so on until there is no such call.
  */
+#include <linux/err.h>
+#include <linux/kthread.h>
+#include <linux/sched.h>
 #include <linux/string.h>
 
 #include "../lib/heap.h"
@@ -865,6 +868,47 @@ static void who_can_wait_is_not_failed(struct kunit *test)
 	stop_vmem(world);
 }
 
+/* Arms and disarms a point that nobody asks, as fast as it can. */
+static int toggle(void *unused)
+{
+	const struct quarry_inject_settings always = {
+		.probability = 100, .interval = 1, .times = -1,
+	};
+
+	while (!kthread_should_stop()) {
+		quarry_inject_set(QUARRY_INJECT_VMEM_TAGS, &always);
+		quarry_inject_reset();
+		cond_resched();
+	}
+	return 0;
+}
+
+/* Whatever is armed or not in the middle of a bulk call, it gives what it says. */
+static void arming_does_no_harm_to_who_is_on_the_way(struct kunit *test)
+{
+	struct world *world = test->priv;
+	struct task_struct *task;
+	void *objects[40];
+	unsigned int i, nr, nr_missing = 0, nr_faults = 0;
+	unsigned long rounds = qtest_rounds(test, 5000);
+
+	start_cache(world);
+	task = kthread_run(toggle, NULL, "quarry_toggle");
+	KUNIT_ASSERT_FALSE(test, IS_ERR(task));
+	while (rounds--) {
+		memset(objects, 0, sizeof(objects));
+		nr = quarry_cache_alloc_bulk(&world->cache, 0, ARRAY_SIZE(objects), objects);
+		for (i = 0; i < nr; i++)
+			nr_missing += !objects[i];
+		nr_faults += !!quarry_cache_free_bulk(&world->cache, nr, objects);
+		cond_resched();
+	}
+	kthread_stop(task);
+	KUNIT_EXPECT_EQ(test, nr_missing, 0U);
+	KUNIT_EXPECT_EQ(test, nr_faults, 0U);
+	stop_cache(world);
+}
+
 static struct kunit_case inject_cases[] = {
 	KUNIT_CASE_PARAM(nothing_is_lost_whichever_call_fails, failure_gen_params),
 	KUNIT_CASE_PARAM(nothing_is_lost_if_many_fail, failure_gen_params),
@@ -876,6 +920,7 @@ static struct kunit_case inject_cases[] = {
 	KUNIT_CASE(reset_ends_it),
 	KUNIT_CASE(calls_that_can_not_be_right_are_no_failures),
 	KUNIT_CASE(who_can_wait_is_not_failed),
+	KUNIT_CASE(arming_does_no_harm_to_who_is_on_the_way),
 	{}
 };
 

@@ -357,7 +357,7 @@ static unsigned int give_out_some(struct quarry_cache *cache, unsigned int nr, v
 unsigned int quarry_cache_alloc_bulk(struct quarry_cache *cache, unsigned int flags,
 				     unsigned int nr, void **objects)
 {
-	unsigned int done = 0, some = 0;
+	unsigned int done = 0, some;
 
 	if (__quarry_cache_refuse_flags(cache, flags, _RET_IP_))
 		return 0;
@@ -367,6 +367,7 @@ unsigned int quarry_cache_alloc_bulk(struct quarry_cache *cache, unsigned int fl
 	}
 
 	for (; done < nr; done += some) {
+		some = 0;
 		if (likely(!(flags | cache->special)) && !quarry_inject_armed())
 			some = give_out_some(cache, nr - done, objects + done);
 		if (likely(some))
