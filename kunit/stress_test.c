@@ -336,6 +336,25 @@ static void what_fails_is_no_fault(struct kunit *test)
 	quarry_stress_run_put(made);
 }
 
+/* So that a look at all of them must not cost a look at all of the region for each. */
+static void many_blocks_are_looked_at_in_no_time(struct kunit *test)
+{
+	struct stress_settings settings = short_run(test);
+	struct stress_run *made;
+	u64 took;
+
+	settings.size_min = 8;
+	settings.size_max = 64;
+	settings.ops = 100000;
+	settings.live = 200000;
+	settings.verify_every = 0;
+	made = make_run(test, &settings);
+	KUNIT_EXPECT_EQ_MSG(test, atomic_read(&made->nr_found), 0, "%s", made->first);
+	took = ktime_get_ns() - READ_ONCE(made->end);
+	KUNIT_EXPECT_LT(test, took, 20ULL * NSEC_PER_SEC);
+	quarry_stress_run_put(made);
+}
+
 /* All that can fail does, in three calls of ten. */
 static void inject_everywhere(struct kunit *test)
 {
@@ -491,6 +510,7 @@ static struct kunit_case cases[] = {
 	KUNIT_CASE_SLOW(all_allocators_pass_together),
 	KUNIT_CASE_SLOW(requests_in_interrupts_pass),
 	KUNIT_CASE_SLOW(what_fails_is_no_fault),
+	KUNIT_CASE_SLOW(many_blocks_are_looked_at_in_no_time),
 	KUNIT_CASE_SLOW(crush),
 	KUNIT_CASE_SLOW(a_seed_gives_one_digest),
 	KUNIT_CASE(a_run_stops_when_told),

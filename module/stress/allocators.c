@@ -140,20 +140,17 @@ static void buddy_figures(struct stress_subject *subject, struct stress_figures 
 	};
 }
 
-static bool buddy_next(struct stress_subject *subject, u64 *addr, u64 *size)
+static void buddy_walk(struct stress_subject *subject, stress_visit_t visit, void *ctx)
 {
 	struct stressed_buddy *stressed = subject->object;
-	struct quarry_buddy_block block = { .free = true };
-	u64 from = *addr ?: stressed->region.base;
+	u64 at = stressed->region.base;
+	struct quarry_buddy_block block;
 
-	while (block.free) {
-		if (quarry_buddy_next(&stressed->buddy, from, &block))
-			return false;
-		from = block.addr + block.size;
+	while (!quarry_buddy_next(&stressed->buddy, at, &block)) {
+		if (!block.free)
+			visit(ctx, block.addr, block.size);
+		at = block.addr + block.size;
 	}
-	*addr = block.addr;
-	*size = block.size;
-	return true;
 }
 
 static void buddy_tamper(struct stress_subject *subject, int delta)
@@ -171,7 +168,7 @@ static const struct stress_allocator buddy = {
 	.free		= buddy_free,
 	.verify		= buddy_verify,
 	.figures	= buddy_figures,
-	.next		= buddy_next,
+	.walk		= buddy_walk,
 	.tamper		= buddy_tamper,
 };
 
@@ -248,24 +245,20 @@ static void slab_figures(struct stress_subject *subject, struct stress_figures *
 	};
 }
 
-static bool next_object(struct quarry_slab *slab, u64 *addr, u64 *size)
+static void walk_slab(struct quarry_slab *slab, stress_visit_t visit, void *ctx)
 {
-	struct quarry_slab_object object = { .free = true };
-	const void *from = (void *)(unsigned long)*addr;
+	struct quarry_slab_object object;
+	const void *at = NULL;
 
-	while (object.free) {
-		if (quarry_slab_next(slab, from, &object))
-			return false;
-		from = object.start + object.size;
+	while (!quarry_slab_next(slab, at, &object)) {
+		visit(ctx, (unsigned long)object.start, object.size);
+		at = object.start + object.size;
 	}
-	*addr = (unsigned long)object.start;
-	*size = object.size;
-	return true;
 }
 
-static bool slab_next(struct stress_subject *subject, u64 *addr, u64 *size)
+static void slab_walk(struct stress_subject *subject, stress_visit_t visit, void *ctx)
 {
-	return next_object(subject->object, addr, size);
+	walk_slab(subject->object, visit, ctx);
 }
 
 static void slab_tamper(struct stress_subject *subject, int delta)
@@ -283,7 +276,7 @@ static const struct stress_allocator slab = {
 	.free		= slab_free,
 	.verify		= slab_verify,
 	.figures	= slab_figures,
-	.next		= slab_next,
+	.walk		= slab_walk,
 	.tamper		= slab_tamper,
 };
 
@@ -354,11 +347,11 @@ static void cache_figures(struct stress_subject *subject, struct stress_figures 
 	};
 }
 
-static bool cache_next(struct stress_subject *subject, u64 *addr, u64 *size)
+static void cache_walk(struct stress_subject *subject, stress_visit_t visit, void *ctx)
 {
 	struct quarry_cache *cache = subject->object;
 
-	return next_object(&cache->slab, addr, size);
+	walk_slab(&cache->slab, visit, ctx);
 }
 
 static void cache_tamper(struct stress_subject *subject, int delta)
@@ -377,7 +370,7 @@ static const struct stress_allocator cache = {
 	.free		= cache_free,
 	.verify		= cache_verify,
 	.figures	= cache_figures,
-	.next		= cache_next,
+	.walk		= cache_walk,
 	.tamper		= cache_tamper,
 };
 
@@ -477,29 +470,18 @@ static void zone_figures(struct stress_subject *subject, struct stress_figures *
 	*figures = figures_of_zone(subject->object);
 }
 
-/* The lowest of what all its caches have. */
-static bool next_in_zone(struct quarry_zone *zone, u64 *addr, u64 *size)
+static void walk_zone(struct quarry_zone *zone, stress_visit_t visit, void *ctx)
 {
-	u64 lowest = U64_MAX, from, found;
 	struct quarry_cache *cache;
 	unsigned int i;
 
-	for (i = 0; (cache = quarry_zone_cache(zone, i)); i++) {
-		from = *addr;
-		if (!next_object(&cache->slab, &from, &found) || from >= lowest)
-			continue;
-		lowest = from;
-		*size = found;
-	}
-	if (lowest == U64_MAX)
-		return false;
-	*addr = lowest;
-	return true;
+	for (i = 0; (cache = quarry_zone_cache(zone, i)); i++)
+		walk_slab(&cache->slab, visit, ctx);
 }
 
-static bool zone_next(struct stress_subject *subject, u64 *addr, u64 *size)
+static void zone_walk(struct stress_subject *subject, stress_visit_t visit, void *ctx)
 {
-	return next_in_zone(subject->object, addr, size);
+	walk_zone(subject->object, visit, ctx);
 }
 
 static void zone_tamper(struct stress_subject *subject, int delta)
@@ -516,7 +498,7 @@ static const struct stress_allocator zone = {
 	.free		= zone_free,
 	.verify		= zone_verify,
 	.figures	= zone_figures,
-	.next		= zone_next,
+	.walk		= zone_walk,
 	.tamper		= zone_tamper,
 };
 
@@ -605,24 +587,21 @@ static void heap_figures(struct stress_subject *subject, struct stress_figures *
 	*figures = figures_of_heap(subject->object);
 }
 
-static bool next_in_heap(struct quarry_heap *heap, u64 *addr, u64 *size)
+static void walk_heap(struct quarry_heap *heap, stress_visit_t visit, void *ctx)
 {
-	const void *from = (void *)(unsigned long)*addr;
-	struct quarry_heap_block block = {};
+	struct quarry_heap_block block;
+	const void *at = NULL;
 
-	while (!block.used) {
-		if (quarry_heap_next(heap, from, &block))
-			return false;
-		from = block.addr + block.size;
+	while (!quarry_heap_next(heap, at, &block)) {
+		if (block.used)
+			visit(ctx, (unsigned long)block.addr, block.size);
+		at = block.addr + block.size;
 	}
-	*addr = (unsigned long)block.addr;
-	*size = block.size;
-	return true;
 }
 
-static bool heap_next(struct stress_subject *subject, u64 *addr, u64 *size)
+static void heap_walk(struct stress_subject *subject, stress_visit_t visit, void *ctx)
 {
-	return next_in_heap(subject->object, addr, size);
+	walk_heap(subject->object, visit, ctx);
 }
 
 static void heap_tamper(struct stress_subject *subject, int delta)
@@ -640,7 +619,7 @@ static const struct stress_allocator heap = {
 	.free		= heap_free,
 	.verify		= heap_verify,
 	.figures	= heap_figures,
-	.next		= heap_next,
+	.walk		= heap_walk,
 	.tamper		= heap_tamper,
 };
 
@@ -771,18 +750,14 @@ static void vmem_figures(struct stress_subject *subject, struct stress_figures *
 	};
 }
 
-static bool vmem_next(struct stress_subject *subject, u64 *addr, u64 *size)
+static void vmem_walk(struct stress_subject *subject, stress_visit_t visit, void *ctx)
 {
-	struct quarry_vmem_segment segment = { .addr = *addr };
 	struct stressed_vmem *stressed = subject->object;
+	struct quarry_vmem_segment segment = {};
 
-	do {
-		if (quarry_vmem_next(stressed->vmem, segment.addr + segment.size, &segment))
-			return false;
-	} while (segment.state != QUARRY_VMEM_USED);
-	*addr = segment.addr;
-	*size = segment.size;
-	return true;
+	while (!quarry_vmem_next(stressed->vmem, segment.addr + segment.size, &segment))
+		if (segment.state == QUARRY_VMEM_USED)
+			visit(ctx, segment.addr, segment.size);
 }
 
 static void vmem_tamper(struct stress_subject *subject, int delta)
@@ -801,7 +776,7 @@ static const struct stress_allocator vmem = {
 	.free		= vmem_free,
 	.verify		= vmem_verify,
 	.figures	= vmem_figures,
-	.next		= vmem_next,
+	.walk		= vmem_walk,
 	.tamper		= vmem_tamper,
 };
 
@@ -918,18 +893,12 @@ static void malloc_figures(struct stress_subject *subject, struct stress_figures
 }
 
 /* Of zone and heap; the blocks of whole pages are among others in the buddy. */
-static bool malloc_next(struct stress_subject *subject, u64 *addr, u64 *size)
+static void malloc_walk(struct stress_subject *subject, stress_visit_t visit, void *ctx)
 {
 	struct stressed_malloc *stressed = subject->object;
-	u64 in_heap = *addr, heap_size;
-	bool heap_has = next_in_heap(&stressed->heap, &in_heap, &heap_size);
-	bool zone_has = next_in_zone(&stressed->zone, addr, size);
 
-	if (heap_has && (!zone_has || in_heap < *addr)) {
-		*addr = in_heap;
-		*size = heap_size;
-	}
-	return heap_has || zone_has;
+	walk_zone(&stressed->zone, visit, ctx);
+	walk_heap(&stressed->heap, visit, ctx);
 }
 
 static void malloc_tamper(struct stress_subject *subject, int delta)
@@ -948,7 +917,7 @@ static const struct stress_allocator malloc = {
 	.free		= malloc_free,
 	.verify		= malloc_verify,
 	.figures	= malloc_figures,
-	.next		= malloc_next,
+	.walk		= malloc_walk,
 	.tamper		= malloc_tamper,
 };
 

@@ -289,27 +289,36 @@ static bool is_taken(const struct stress_run *run, u64 addr)
 	return test_bit((unsigned long)offset_of(run, addr) / STRESS_GRANULE, run->taken);
 }
 
+/* Where blocks are looked for that nobody has. */
+struct search {
+	struct stress_run *run;
+	const char *allocator;
+};
+
+static void check_taken(void *ctx, u64 addr, u64 size)
+{
+	struct search *search = ctx;
+
+	cond_resched();
+	if (!is_taken(search->run, addr))
+		found(search->run, STRESS_LOST,
+		      "%s block at +0x%llx of %llu bytes is in use, and nobody has it",
+		      search->allocator, offset_of(search->run, addr), size);
+}
+
 /**
  * quarry_stress_check_lost() - look for blocks in use that nobody has
  * @run: the run, in which nobody does anything now
  * @subject: the allocator
  *
- * Context: may sleep. O(blocks).
+ * Context: may sleep. O(pages + blocks), for a zone for each of its classes.
  */
 void quarry_stress_check_lost(struct stress_run *run, struct stress_subject *subject)
 {
-	const struct stress_allocator *allocator = subject->allocator;
-	u64 addr = 0, size = 0;
+	struct search search = { .run = run, .allocator = subject->allocator->name };
 
 	run->workers[0]->checked[STRESS_LOST]++;
-	for (; allocator->next && allocator->next(subject, &addr, &size); addr += size) {
-		cond_resched();
-		if (is_taken(run, addr))
-			continue;
-		found(run, STRESS_LOST,
-		      "%s block at +0x%llx of %llu bytes is in use, and nobody has it",
-		      allocator->name, offset_of(run, addr), size);
-	}
+	subject->allocator->walk(subject, check_taken, &search);
 }
 
 /**

@@ -243,6 +243,8 @@ struct stress_figures {
 	u64 largest_free;
 };
 
+typedef void (*stress_visit_t)(void *ctx, u64 addr, u64 size);
+
 /**
  * struct stress_allocator - an allocator that can be stressed
  * @name: how the user calls it
@@ -254,8 +256,7 @@ struct stress_figures {
  * @free: frees it; 0 or an errno
  * @verify: recomputes everything
  * @figures: fills them in
- * @next: the first block in use at @addr or behind; false if there is none. NULL if
- *	it has no walk
+ * @walk: calls @visit for each block in use, in any order
  * @tamper: adds @delta to a number that @verify looks at; NULL if there is none
  *
  * @alloc and @free are called in any context.
@@ -269,7 +270,7 @@ struct stress_allocator {
 	int (*free)(struct stress_subject *subject, u64 addr, u64 size);
 	int (*verify)(struct stress_subject *subject, struct quarry_fault *fault);
 	void (*figures)(struct stress_subject *subject, struct stress_figures *figures);
-	bool (*next)(struct stress_subject *subject, u64 *addr, u64 *size);
+	void (*walk)(struct stress_subject *subject, stress_visit_t visit, void *ctx);
 	void (*tamper)(struct stress_subject *subject, int delta);
 };
 
