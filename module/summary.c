@@ -154,6 +154,7 @@ static struct row row_of_heap(struct quarry_heap *heap)
 	};
 }
 
+/* What quantum caches have is as what is in magazines. */
 static struct row row_of_vmem(struct quarry_vmem *vmem)
 {
 	struct quarry_vmem_stats stats;
@@ -161,7 +162,7 @@ static struct row row_of_vmem(struct quarry_vmem *vmem)
 	quarry_vmem_stats(vmem, &stats);
 	return (struct row) {
 		.size = stats.total,
-		.used = stats.used,
+		.used = stats.used - min(stats.used, stats.cached),
 		.peak = stats.peak,
 		.largest = stats.largest_free,
 		.failures = stats.nr_failures,
