@@ -868,6 +868,28 @@ static void who_can_wait_is_not_failed(struct kunit *test)
 	stop_vmem(world);
 }
 
+/* When it failed last is known as well as how often. */
+static void a_failure_is_recorded(struct kunit *test)
+{
+	struct quarry_inject_settings once = { .probability = 100, .interval = 1, .times = 1 };
+	struct world *world = test->priv;
+	struct quarry_cache_stats stats;
+
+	start_cache(world);
+	start_zone(world);
+	set(test, QUARRY_INJECT_CACHE_REFILL, once);
+	KUNIT_EXPECT_NULL(test, quarry_cache_alloc(&world->cache, 0));
+	quarry_cache_stats(&world->cache, &stats);
+	KUNIT_EXPECT_EQ(test, stats.nr_failures, 1ULL);
+	KUNIT_EXPECT_NE(test, stats.slab.last_failure, 0ULL);
+	set(test, QUARRY_INJECT_ZONE_ALLOC, once);
+	KUNIT_EXPECT_NULL(test, quarry_zone_alloc(&world->zone, 8, 0, 0));
+	quarry_cache_stats(quarry_zone_cache(&world->zone, 0), &stats);
+	KUNIT_EXPECT_NE(test, stats.slab.last_failure, 0ULL);
+	stop_zone(world);
+	stop_cache(world);
+}
+
 /* Arms and disarms a point that nobody asks, as fast as it can. */
 static int toggle(void *unused)
 {
@@ -920,6 +942,7 @@ static struct kunit_case inject_cases[] = {
 	KUNIT_CASE(reset_ends_it),
 	KUNIT_CASE(calls_that_can_not_be_right_are_no_failures),
 	KUNIT_CASE(who_can_wait_is_not_failed),
+	KUNIT_CASE(a_failure_is_recorded),
 	KUNIT_CASE(arming_does_no_harm_to_who_is_on_the_way),
 	{}
 };

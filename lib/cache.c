@@ -62,6 +62,7 @@
 #include <linux/errno.h>
 #include <linux/export.h>
 #include <linux/instruction_pointer.h>
+#include <linux/ktime.h>
 #include <linux/minmax.h>
 #include <linux/string.h>
 
@@ -164,6 +165,24 @@ bool __quarry_cache_refuse_flags(struct quarry_cache *cache, unsigned int flags,
 	return true;
 }
 
+/* The slab has the record of the last failure, also of those that it had no part in. */
+noinline __cold void __quarry_cache_note_failure(struct quarry_cache *cache)
+{
+	unsigned long irq;
+
+	raw_spin_lock_irqsave(&cache->slab.lock, irq);
+	cache->slab.last_failure = ktime_get_mono_fast_ns();
+	raw_spin_unlock_irqrestore(&cache->slab.lock, irq);
+}
+
+/* Count a request that got nothing. */
+noinline __cold void *__quarry_cache_fail(struct quarry_cache *cache)
+{
+	atomic64_inc(&cache->nr_failures);
+	__quarry_cache_note_failure(cache);
+	return NULL;
+}
+
 /* Whether an allocation shall fail that can be right; it has failed and missed then. */
 noinline __cold bool __quarry_cache_is_injected(struct quarry_cache *cache, unsigned int flags)
 {
@@ -171,7 +190,7 @@ noinline __cold bool __quarry_cache_is_injected(struct quarry_cache *cache, unsi
 	    !quarry_inject(QUARRY_INJECT_CACHE_ALLOC, cache->object_size))
 		return false;
 	__quarry_magazines_miss(&cache->magazines);
-	atomic64_inc(&cache->nr_failures);
+	__quarry_cache_fail(cache);
 	return true;
 }
 
@@ -180,10 +199,8 @@ static noinline void *alloc_slow(struct quarry_cache *cache, unsigned int flags)
 {
 	unsigned long item = quarry_magazines_get(&cache->magazines);
 
-	if (unlikely(!item)) {
-		atomic64_inc(&cache->nr_failures);
-		return NULL;
-	}
+	if (unlikely(!item))
+		return __quarry_cache_fail(cache);
 	if (flags & QUARRY_SLAB_ZERO)
 		memset((void *)item, 0, cache->object_size);
 	else if (!cache->special)

@@ -230,10 +230,8 @@ static noinline void *alloc_slow(struct quarry_cache *cache, unsigned int flags,
 		retire_free(cache, item, caller);
 		item = --tries ? quarry_magazines_get(&cache->magazines) : 0;
 	}
-	if (!item) {
-		atomic64_inc(&cache->nr_failures);
-		return NULL;
-	}
+	if (!item)
+		return __quarry_cache_fail(cache);
 
 	object = give_out(cache, item);
 	if (flags & QUARRY_SLAB_ZERO)

@@ -133,6 +133,8 @@ void *__quarry_cache_alloc(struct quarry_cache *cache, unsigned int flags, unsig
 int __quarry_cache_free(struct quarry_cache *cache, void *object, unsigned long caller);
 int __quarry_cache_check(struct quarry_cache *cache, const void *object, unsigned long caller);
 bool __quarry_cache_is_injected(struct quarry_cache *cache, unsigned int flags);
+void *__quarry_cache_fail(struct quarry_cache *cache);
+void __quarry_cache_note_failure(struct quarry_cache *cache);
 bool __quarry_cache_refuse_flags(struct quarry_cache *cache, unsigned int flags,
 				 unsigned long caller);
 int __quarry_cache_refuse_free(struct quarry_cache *cache, const void *object,

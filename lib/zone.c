@@ -122,6 +122,7 @@ static noinline __cold bool is_injected(struct quarry_zone *zone, struct quarry_
 	    !quarry_inject(QUARRY_INJECT_ZONE_ALLOC, cache->object_size))
 		return false;
 	atomic64_inc(&zone->nr_failures);
+	__quarry_cache_note_failure(cache);
 	return true;
 }
 
