@@ -28,13 +28,24 @@ static unsigned int waste(unsigned int page_shift, u32 size, unsigned int nr_pag
 }
 
 /*
+ * How many blocks a long bucket has at least: the more, the rarer one is made and given back,
+ * but the more of it lies idle. Blocks of four pages and more are packed best by few.
+ */
+static unsigned int min_long_blocks(unsigned int page_shift, u32 size)
+{
+	if (size <= 2U << page_shift)
+		return 8;
+	return size < 4U << page_shift ? 4 : 1;
+}
+
+/*
  * The fewest pages of which at most a 64th is left over, or else those of which the
  * least is, in proportion; 0 if even the fewest would hold more blocks than there
  * are bits.
  */
 static unsigned int long_pages(unsigned int page_shift, u32 size)
 {
-	u32 bytes = size <= 2U << page_shift ? MIN_LONG_BLOCKS * size : size;
+	u32 bytes = min_long_blocks(page_shift, size) * size;
 	unsigned int nr = max_t(unsigned int, DIV_ROUND_UP(bytes, 1U << page_shift),
 				MIN_LONG_PAGES);
 	unsigned int best = nr;

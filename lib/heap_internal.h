@@ -59,7 +59,6 @@
 /* Long buckets have so many pages. With fewer, the map has no room for their links. */
 #define MIN_LONG_PAGES	4
 #define MAX_LONG_PAGES	16
-#define MIN_LONG_BLOCKS	8	/* if they are of at most two pages */
 #define MAX_LONG_BLOCKS	64
 #define MAX_SHORT_BLOCKS	32
 
