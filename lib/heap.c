@@ -175,7 +175,7 @@ static __always_inline void *take_small(struct quarry_heap *heap, size_t size, s
 {
 	lockdep_assert_held(&heap->lock);
 
-	if (unlikely(!class->bits) && !__quarry_heap_make_long(heap, class))
+	if (unlikely(!class->bits))
 		return __quarry_heap_take_slow(heap, size, align, class);
 	return take_long(heap, class);
 }

@@ -74,48 +74,6 @@ struct heap_links *__quarry_heap_bucket_links(struct quarry_heap *heap, u32 ref,
 	return links;
 }
 
-/*
- * The bits of the long bucket that a link in the map leads to, NULL if it leads out of it: nobody
- * has business there, but who writes beyond a block's end may have been.
- */
-static __always_inline u32 *long_bits(struct quarry_heap *heap,
-				      const struct quarry_heap_class *class, u32 ref)
-{
-	const struct quarry_heap_extent *extent = ref_extent(heap, ref);
-	u32 page = ref_page(ref);
-
-	if (unlikely(!long_fits(extent, page, class)))
-		return NULL;
-	return &extent->words[page];
-}
-
-/* The last free block of the first long bucket of a class was taken: go on to the next. */
-static __always_inline void pop_long(struct quarry_heap *heap, struct quarry_heap_class *class)
-{
-	u32 ref = long_links(class->bits)->next, page = ref_page(ref);
-	const struct quarry_heap_extent *extent = ref_extent(heap, ref);
-	u32 *bits;
-
-	if (ref == NO_REF) {
-		class->long_list = NO_REF;
-		class->bits = NULL;
-		heap->long_classes &= ~BIT_ULL(class->index);
-		return;
-	}
-	bits = long_bits(heap, class, ref);
-	if (unlikely(!bits || extent->kinds[page] != class->index)) {
-		__quarry_heap_condemn_bucket(heap, ref);
-		return;
-	}
-	set_first_long(class, ref, bits, page_addr(heap, extent, page));
-	long_links(bits)->prev = NO_REF;
-}
-
-noinline void __quarry_heap_pop_long(struct quarry_heap *heap, struct quarry_heap_class *class)
-{
-	pop_long(heap, class);
-}
-
 /* A long bucket leaves its list, wherever it stands; false if the links are damaged. */
 static __always_inline bool remove_long(struct quarry_heap *heap,
 					struct quarry_heap_class *class, u32 ref, u32 *bits)
@@ -229,62 +187,72 @@ static __always_inline void set_kinds(u8 *kinds, unsigned int nr, u64 first, u64
 }
 
 /*
- * Whether a class shall have a new long bucket. In a heap that is so small that one for
+ * Whether a class that has no long bucket shall have one. In a heap that is so small that one for
  * each of some dozen classes would take much of it, only if the class is in demand: by
  * the blocks that are in use in its buckets, or that came in runs of their own.
  */
-static bool may_be_long(const struct quarry_heap *heap, const struct quarry_heap_class *class)
+static __always_inline bool may_be_long(const struct quarry_heap *heap,
+					const struct quarry_heap_class *class)
 {
-	if (!class->long_pages)
+	if (class->short_list != NO_REF || !class->long_pages)
 		return false;
 	if (likely(class->long_pages <= heap->share))
 		return true;
 	return class->nr_used + class->nr_single >= class->long_blocks / 2;
 }
 
-/* Make a long bucket of a class that has none with a free block; false if there is no room. */
-bool __quarry_heap_make_long(struct quarry_heap *heap, struct quarry_heap_class *class)
+/*
+ * Make a long bucket of a class that has none with a free block, and take the first of the new
+ * ones; NULL if there is no room.
+ */
+static __always_inline void *take_new_long(struct quarry_heap *heap,
+					   struct quarry_heap_class *class)
 {
 	struct quarry_heap_extent *extent;
 	struct heap_place place = {};
+	unsigned long block;
 	u32 page, *bits;
 
-	lockdep_assert_held(&heap->lock);
-
-	if (class->short_list != NO_REF || unlikely(!may_be_long(heap, class)))
-		return false;
 	if (!take(heap, class->long_pages, true, &place))
-		return false;
+		return NULL;
 	extent = place.extent;
 	page = place.page;
+	block = page_addr(heap, extent, page);
 	set_kinds(&extent->kinds[page], class->long_pages, FIRST_PARTS, KIND_EACH);
 	extent->kinds[page] = class->index;
 	bits = &extent->words[page];
-	set_bits(bits, ~0ULL);
+	set_bits(bits, ~1ULL);
 	*long_links(bits) = (struct heap_links) { NO_REF, NO_REF };
 	heap->long_classes |= BIT_ULL(class->index);
 	heap->nr_long[class->index]++;
 	class->nr_single = 0;
-	set_first_long(class, ref_of(heap, extent, page), bits, page_addr(heap, extent, page));
-	return true;
+	set_first_long(class, ref_of(heap, extent, page), bits, block);
+	class->nr_used++;
+	account_taken(heap, class->size);
+	return (void *)block;
 }
 
-static bool make_short(struct quarry_heap *heap, struct quarry_heap_class *class)
+/* The same with a short one. */
+static __always_inline void *take_new_short(struct quarry_heap *heap,
+					    struct quarry_heap_class *class)
 {
 	struct quarry_heap_extent *extent;
 	struct heap_place place = {};
 	u32 page;
 
 	if (!take(heap, 1, true, &place))
-		return false;
+		return NULL;
 	extent = place.extent;
 	page = place.page;
 	extent->kinds[page] = class->index | KIND_SHORT;
-	extent->words[page] = ~0U;
+	extent->words[page] = ~1U;
+	*short_links(heap, extent, page, class, ~1U) = (struct heap_links) { NO_REF, NO_REF };
+	heap->short_classes |= BIT_ULL(class->index);
 	heap->nr_short[class->index]++;
-	push_short(heap, class, ref_of(heap, extent, page),
-		   short_links(heap, extent, page, class, ~0U));
-	return true;
+	class->short_list = ref_of(heap, extent, page);
+	class->nr_used++;
+	account_taken(heap, class->size);
+	return (void *)page_addr(heap, extent, page);
 }
 
 /* ---- Taking ---- */
@@ -309,14 +277,6 @@ static void *take_short(struct quarry_heap *heap, struct quarry_heap_class *clas
 	class->nr_used++;
 	account_taken(heap, class->size);
 	return (void *)block;
-}
-
-/* A block of a short bucket, or of a new one. */
-static void *take_from_short(struct quarry_heap *heap, struct quarry_heap_class *class)
-{
-	if (class->short_list == NO_REF && !make_short(heap, class))
-		return NULL;
-	return take_short(heap, class);
 }
 
 /* A run of pages for one block of a class of whose blocks a page doesn't hold two. */
@@ -359,33 +319,32 @@ static void *take_larger(struct quarry_heap *heap, size_t size, size_t align,
  */
 void *__quarry_heap_take_bucket(struct quarry_heap *heap, struct quarry_heap_class *class)
 {
+	void *block = NULL;
+
 	lockdep_assert_held(&heap->lock);
 
-	if (class->bits || __quarry_heap_make_long(heap, class))
+	if (class->bits)
 		return take_long(heap, class);
-	return class->short_blocks ? take_from_short(heap, class) : NULL;
+	if (class->short_list != NO_REF)
+		return take_short(heap, class);
+	if (may_be_long(heap, class))
+		block = take_new_long(heap, class);
+	if (!block && class->short_blocks)
+		block = take_new_short(heap, class);
+	return block;
 }
 
-/**
- * __quarry_heap_take_slow() - take a small block when there is no long bucket for it
- * @heap: the heap
- * @size: bytes wanted, at most those of the class
- * @align: at most the page size; the class' size is a multiple of it
- * @class: the class
- *
- * From a short bucket, but if the heap is small and has no long runs, rather a free block of
- * the next classes than from a new bucket; or else a run for this block alone if it is too
- * large for a bucket; or else a free block of any larger class.
- *
- * Return: the block, or NULL.
+/*
+ * A small block when there is no long bucket for it, nor shall be one: from a short bucket, but if
+ * the heap is small and has no long runs, rather a free block of the next classes than from
+ * a new bucket; or else a run for this block alone if it is too large for a bucket; or else
+ * a free block of any larger class.
  */
-void *__quarry_heap_take_slow(struct quarry_heap *heap, size_t size, size_t align,
-			      struct quarry_heap_class *class)
+static noinline void *take_otherwise(struct quarry_heap *heap, size_t size, size_t align,
+				     struct quarry_heap_class *class)
 {
 	void *block = NULL;
 	unsigned int last;
-
-	lockdep_assert_held(&heap->lock);
 
 	if (class->short_list != NO_REF)
 		return take_short(heap, class);
@@ -397,11 +356,39 @@ void *__quarry_heap_take_slow(struct quarry_heap *heap, size_t size, size_t alig
 		block = take_larger(heap, size, align, class, class->index + NEAR_CLASSES);
 	if (block)
 		return block;
-	return class->short_blocks ? take_from_short(heap, class) :
+	return class->short_blocks ? take_new_short(heap, class) :
 				     take_single(heap, size, class);
 }
 
 static_assert(BIT(3) < EXACT_BINS);
+
+/* A block of a new long bucket, if there is room for one. */
+static noinline void *take_long_first(struct quarry_heap *heap, size_t size, size_t align,
+				      struct quarry_heap_class *class)
+{
+	return take_new_long(heap, class) ?: take_otherwise(heap, size, align, class);
+}
+
+/**
+ * __quarry_heap_take_slow() - take a small block when there is no long bucket for it
+ * @heap: the heap
+ * @size: bytes wanted, at most those of the class
+ * @align: at most the page size; the class' size is a multiple of it
+ * @class: the class
+ *
+ * From a new long bucket, if there may and can be one; or else in any other way.
+ *
+ * Return: the block, or NULL.
+ */
+void *__quarry_heap_take_slow(struct quarry_heap *heap, size_t size, size_t align,
+			      struct quarry_heap_class *class)
+{
+	lockdep_assert_held(&heap->lock);
+
+	if (may_be_long(heap, class))
+		return take_long_first(heap, size, align, class);
+	return take_otherwise(heap, size, align, class);
+}
 
 /* ---- Giving back ---- */
 

@@ -318,6 +318,45 @@ static __always_inline void push_long(struct quarry_heap *heap, struct quarry_he
 	set_first_long(class, ref, bits, first);
 }
 
+void __quarry_heap_condemn_bucket(struct quarry_heap *heap, u32 ref);
+
+/*
+ * The bits of the long bucket that a link in the map leads to, NULL if it leads out of it: nobody
+ * has business there, but who writes beyond a block's end may have been.
+ */
+static __always_inline u32 *long_bits(struct quarry_heap *heap,
+				      const struct quarry_heap_class *class, u32 ref)
+{
+	const struct quarry_heap_extent *extent = ref_extent(heap, ref);
+	u32 page = ref_page(ref);
+
+	if (unlikely(!long_fits(extent, page, class)))
+		return NULL;
+	return &extent->words[page];
+}
+
+/* The last free block of the first long bucket of a class was taken: go on to the next. */
+static __always_inline void pop_long(struct quarry_heap *heap, struct quarry_heap_class *class)
+{
+	u32 ref = long_links(class->bits)->next, page = ref_page(ref);
+	const struct quarry_heap_extent *extent = ref_extent(heap, ref);
+	u32 *bits;
+
+	if (ref == NO_REF) {
+		class->long_list = NO_REF;
+		class->bits = NULL;
+		heap->long_classes &= ~BIT_ULL(class->index);
+		return;
+	}
+	bits = long_bits(heap, class, ref);
+	if (unlikely(!bits || extent->kinds[page] != class->index)) {
+		__quarry_heap_condemn_bucket(heap, ref);
+		return;
+	}
+	set_first_long(class, ref, bits, page_addr(heap, extent, page));
+	long_links(bits)->prev = NO_REF;
+}
+
 static __always_inline void account_taken(struct quarry_heap *heap, size_t size)
 {
 	unsigned long used = heap->used + size;
@@ -327,9 +366,6 @@ static __always_inline void account_taken(struct quarry_heap *heap, size_t size)
 		heap->peak = used;
 	heap->nr_allocs++;
 }
-
-void __quarry_heap_condemn_bucket(struct quarry_heap *heap, u32 ref);
-void __quarry_heap_pop_long(struct quarry_heap *heap, struct quarry_heap_class *class);
 
 /* The lowest free block of the first long bucket with one, of a class that has some. */
 static __always_inline void *take_long(struct quarry_heap *heap, struct quarry_heap_class *class)
@@ -348,7 +384,7 @@ static __always_inline void *take_long(struct quarry_heap *heap, struct quarry_h
 		__quarry_heap_condemn_bucket(heap, class->long_list);
 		return NULL;
 	}
-	__quarry_heap_pop_long(heap, class);
+	pop_long(heap, class);
 	return (void *)block;
 }
 
@@ -548,9 +584,7 @@ void __quarry_heap_broken(struct quarry_heap *heap, const char *what, u32 ref);
 
 /* ---- heap_bucket.c: all expect the lock ---- */
 
-bool __quarry_heap_make_long(struct quarry_heap *heap, struct quarry_heap_class *class);
 void *__quarry_heap_take_bucket(struct quarry_heap *heap, struct quarry_heap_class *class);
-
 void *__quarry_heap_take_slow(struct quarry_heap *heap, size_t size, size_t align,
 			      struct quarry_heap_class *class);
 void __quarry_heap_release_long(struct quarry_heap *heap, struct quarry_heap_extent *extent,
