@@ -466,26 +466,18 @@ struct quarry_heap_extent *__quarry_heap_extent(struct quarry_heap *heap, unsign
 	return extent;
 }
 
-/* Free the block that find_start() found; false if pages became free. */
-static __always_inline bool release(struct quarry_heap *heap, struct quarry_heap_extent *extent,
-				    unsigned long addr, const struct heap_spot *spot)
+/* Free a block of a long bucket; false if pages became free. */
+static __always_inline bool release_long(struct quarry_heap *heap,
+					 struct quarry_heap_extent *extent, unsigned long addr,
+					 const struct heap_spot *spot)
 {
 	struct quarry_heap_class *class = spot->class;
 	u32 page = spot->page, *bits = &extent->words[page];
-	u64 old = spot->bits, new;
+	u64 old = spot->bits, new = old | 1ULL << spot->index;
 
 	set_free_mark(heap, addr);
-	if (unlikely(spot->kind == KIND_RUN)) {
-		__quarry_heap_release_run(heap, extent, page);
-		return false;
-	}
 	heap->used -= class->size;
 	class->nr_used--;
-	if (unlikely(is_short(spot->kind))) {
-		__quarry_heap_release_short(heap, extent, page, class, spot->index);
-		return false;
-	}
-	new = old | 1ULL << spot->index;
 	set_bits(bits, new);
 	if (unlikely(new == ~0ULL)) {
 		__quarry_heap_release_long(heap, extent, page, class, old & class->long_valid);
@@ -501,16 +493,36 @@ static __always_inline bool release(struct quarry_heap *heap, struct quarry_heap
 	return true;
 }
 
+/* Free the block that find_start() found. */
+static __always_inline void release(struct quarry_heap *heap, struct quarry_heap_extent *extent,
+				    unsigned long addr, const struct heap_spot *spot)
+{
+	struct quarry_heap_class *class = spot->class;
+
+	if (is_long(spot->kind)) {
+		release_long(heap, extent, addr, spot);
+		return;
+	}
+	set_free_mark(heap, addr);
+	if (!class) {
+		__quarry_heap_release_run(heap, extent, spot->page);
+		return;
+	}
+	heap->used -= class->size;
+	class->nr_used--;
+	__quarry_heap_release_short(heap, extent, spot->page, class, spot->index);
+}
+
 /*
  * The same for any block, also one that came out of a magazine: there it is to be forgotten,
  * or it would be recalled when it isn't a block any more.
  */
-bool __quarry_heap_release(struct quarry_heap *heap, struct quarry_heap_extent *extent,
+void __quarry_heap_release(struct quarry_heap *heap, struct quarry_heap_extent *extent,
 			   unsigned long addr, const struct heap_spot *spot)
 {
 	if (spot->class && spot->class->magazines)
 		quarry_magazines_forget(spot->class->magazines);
-	return release(heap, extent, addr, spot);
+	release(heap, extent, addr, spot);
 }
 
 /* What is left to do after a free, with the lock dropped. */
@@ -567,6 +579,22 @@ int __quarry_heap_free_locked(struct quarry_heap *heap, unsigned long addr,
 	return free_slow(heap, addr, irq, caller);
 }
 
+/* What free_block() leaves: a block that isn't of a long bucket, mostly. Drops the lock. */
+static noinline int free_other(struct quarry_heap *heap, struct quarry_heap_extent *extent,
+			       unsigned long addr, unsigned long irq, unsigned long caller)
+	__releases(&heap->lock)
+{
+	struct heap_spot spot = {};
+
+	/* As in alloc(), for one of its bytes. */
+	if (unlikely(data_race(heap->attention) ||
+		     !find_start(heap, extent, addr - extent->base, &spot)))
+		return free_slow(heap, addr, irq, caller);
+	release(heap, extent, addr, &spot);
+	unlock_freed(heap, irq);
+	return 0;
+}
+
 /*
  * Without magazines. Called as the last thing that quarry_heap_free() does, whose caller is
  * so this one's; and not inline, as in alloc_small().
@@ -586,10 +614,10 @@ static noinline int free_block(struct quarry_heap *heap, unsigned long addr)
 			return free_slow(heap, addr, irq, _RET_IP_);
 		within = addr - extent->base;
 	}
-	/* As in alloc(), for one of its bytes. */
-	if (unlikely(data_race(heap->attention) || !find_start(heap, extent, within, &spot)))
-		return free_slow(heap, addr, irq, _RET_IP_);
-	if (likely(release(heap, extent, addr, &spot)))
+	/* As above. */
+	if (unlikely(data_race(heap->attention) || !find_long(heap, extent, within, &spot)))
+		return free_other(heap, extent, addr, irq, _RET_IP_);
+	if (likely(release_long(heap, extent, addr, &spot)))
 		raw_spin_unlock_irqrestore(&heap->lock, irq);
 	else
 		unlock_freed(heap, irq);

@@ -130,6 +130,12 @@ static __always_inline unsigned int kind_class(u8 kind)
 	return kind & KIND_CLASS;
 }
 
+/* The first page of a long bucket, whose kind is its class. */
+static __always_inline bool is_long(u8 kind)
+{
+	return (u8)(kind - 1) < KIND_CLASS;
+}
+
 /* A page of a long bucket other than the first. */
 static __always_inline bool is_part(u8 kind)
 {
@@ -400,22 +406,15 @@ struct heap_spot {
 };
 
 /*
- * Whether a block in use starts so many bytes into an extent. Of one that does, what
- * this reads doesn't change until it is freed, so that it can be asked without
- * the lock; the answer for any other address is of that moment.
- *
- * The reciprocal is 2^32 / size, rounded up. So the upper half of the product is the
- * number of the block that the address lies in; and, as that number times the error is
- * less than a reciprocal, the lower half is less than one just for its first byte.
+ * The page that the piece begins with which so many bytes of an extent are in, as far as this
+ * is a bucket, and its kind. False if the map is damaged.
  */
-static __always_inline bool find_start(struct quarry_heap *heap,
+static __always_inline bool find_first(const struct quarry_heap *heap,
 				       const struct quarry_heap_extent *extent,
 				       unsigned long within, struct heap_spot *spot)
 {
 	u32 page = within >> heap->page_shift;
 	u8 kind = READ_ONCE(extent->kinds[page]);
-	struct quarry_heap_class *class;
-	u64 product;
 
 	if (is_part(kind)) {
 		unsigned int nth = part_of(kind);
@@ -427,22 +426,63 @@ static __always_inline bool find_start(struct quarry_heap *heap,
 	}
 	spot->page = page;
 	spot->kind = kind;
-	spot->class = NULL;
-	within -= (unsigned long)page << heap->page_shift;
-	if (unlikely(!is_bucket(kind)))
-		return kind == KIND_RUN && !within;
+	return true;
+}
 
-	class = &heap->classes[kind_class(kind)];
+/*
+ * Whether a block in use of a bucket, which find_first() found, starts so many bytes into an
+ * extent.
+ *
+ * The reciprocal is 2^32 / size, rounded up. So the upper half of the product is the
+ * number of the block that the address lies in; and, as that number times the error is
+ * less than a reciprocal, the lower half is less than one just for its first byte.
+ */
+static __always_inline bool find_block(struct quarry_heap *heap,
+				       const struct quarry_heap_extent *extent,
+				       unsigned long within, unsigned int class_index,
+				       struct heap_spot *spot)
+{
+	struct quarry_heap_class *class = &heap->classes[class_index];
+	u64 product;
+
 	/* One pointer, and not an index that is made one again for each member. */
 	OPTIMIZER_HIDE_VAR(class);
 	spot->class = class;
-	product = (u64)(u32)within * class->reciprocal;
+	within -= (unsigned long)spot->page << heap->page_shift;
+	product = (u64)within * class->reciprocal;
 	if (unlikely((u32)product >= class->reciprocal))
 		return false;
 	spot->index = product >> 32;
 	/* Others' bits may change meanwhile, if the lock isn't held. */
-	spot->bits = data_race(get_bits(&extent->words[page]));
+	spot->bits = data_race(get_bits(&extent->words[spot->page]));
 	return likely(!(spot->bits >> spot->index & 1));
+}
+
+/*
+ * Whether a block in use starts so many bytes into an extent. Of one that does, what
+ * this reads doesn't change until it is freed, so that it can be asked without
+ * the lock; the answer for any other address is of that moment.
+ */
+static __always_inline bool find_start(struct quarry_heap *heap,
+				       const struct quarry_heap_extent *extent,
+				       unsigned long within, struct heap_spot *spot)
+{
+	if (unlikely(!find_first(heap, extent, within, spot)))
+		return false;
+	if (likely(is_bucket(spot->kind)))
+		return find_block(heap, extent, within, kind_class(spot->kind), spot);
+	spot->class = NULL;
+	return spot->kind == KIND_RUN &&
+	       within == (unsigned long)spot->page << heap->page_shift;
+}
+
+/* The same, but only for a block of a long bucket. */
+static __always_inline bool find_long(struct quarry_heap *heap,
+				      const struct quarry_heap_extent *extent,
+				      unsigned long within, struct heap_spot *spot)
+{
+	return find_first(heap, extent, within, spot) && likely(is_long(spot->kind)) &&
+	       find_block(heap, extent, within, spot->kind, spot);
 }
 
 /* As find_start(), for an address and the extent that it is in, if any. */
@@ -607,7 +647,7 @@ int __quarry_heap_refuse_addr(struct quarry_heap *heap, enum heap_verdict verdic
 enum heap_verdict __quarry_heap_why_not(const struct quarry_heap *heap,
 					const struct quarry_heap_extent *extent,
 					unsigned long addr);
-bool __quarry_heap_release(struct quarry_heap *heap, struct quarry_heap_extent *extent,
+void __quarry_heap_release(struct quarry_heap *heap, struct quarry_heap_extent *extent,
 			   unsigned long addr, const struct heap_spot *spot);
 
 /* ---- heap_lookup.c ---- */
