@@ -79,7 +79,7 @@ static const struct quarry_magazines_ops magazines_ops = {
 /**
  * quarry_cache_memory_size() - bytes for the CPUs' shares of a cache
  *
- * Context: any.
+ * Context: any. O(1).
  * Return: the size of @memory in struct quarry_cache_config.
  */
 size_t quarry_cache_memory_size(void)
@@ -347,7 +347,7 @@ static size_t reclaim(struct quarry_reclaimer *reclaimer)
  * quarry_cache_name() - what the log calls a cache
  * @cache: the cache
  *
- * Context: any.
+ * Context: any. O(1).
  * Return: the name that quarry_cache_init() was told.
  */
 const char *quarry_cache_name(const struct quarry_cache *cache)

@@ -940,7 +940,7 @@ static void unwatch_cpus(struct quarry_magazines *magazines)
 /**
  * quarry_magazines_memory_size() - bytes for the CPUs' shares
  *
- * Context: any.
+ * Context: any. O(1).
  * Return: the size of the memory that struct quarry_magazines_config asks for.
  */
 size_t quarry_magazines_memory_size(void)

@@ -274,7 +274,7 @@ EXPORT_SYMBOL_GPL(quarry_zone_reclaim);
 /**
  * quarry_zone_memory_size() - bytes for the CPUs' shares of all classes
  *
- * Context: any.
+ * Context: any. O(1).
  * Return: the size of @memory in struct quarry_zone_config.
  */
 size_t quarry_zone_memory_size(void)
