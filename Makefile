@@ -11,6 +11,12 @@ PUBLIC = $(filter-out $(wildcard lib/*_*.h),$(wildcard lib/*.h)) module/default.
 # What uname -r says; include/config/kernel.release of Debian's 6.1 has another number.
 RELEASE = $(shell cut -sd '"' -f 2 $(KDIR)/include/generated/utsrelease.h)
 
+# A distribution's headers come without its key, and signing would only fail, loudly.
+KEY = $(shell sed -n 's/^CONFIG_MODULE_SIG_KEY="*\([^"]*\)"*$$/\1/p' \
+	$(KDIR)/include/config/auto.conf)
+SIGN = $(if $(wildcard $(KDIR)/$(KEY) $(filter /%,$(KEY)))$(filter pkcs11:%,$(KEY)),, \
+	CONFIG_MODULE_SIG_ALL=)
+
 .PHONY: modules modules_install headers_install install uninstall clean headers help
 .PHONY: demo test kunit vm stress bench bench-native check
 
@@ -20,7 +26,7 @@ modules: headers
 install: headers_install modules_install
 
 modules_install: headers
-	+$(KBUILD) KERNELRELEASE=$(RELEASE) modules_install
+	+$(KBUILD) KERNELRELEASE=$(RELEASE) $(SIGN) modules_install
 	@command -v depmod >/dev/null || { \
 		echo "modprobe won't find them: there is no depmod (Debian: package kmod)."; \
 		exit 1; } >&2
