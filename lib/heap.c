@@ -493,24 +493,29 @@ static __always_inline bool release_long(struct quarry_heap *heap,
 	return true;
 }
 
+/* Free a block of a short bucket, or a run. */
+static __always_inline void release_rest(struct quarry_heap *heap,
+					 struct quarry_heap_extent *extent, unsigned long addr,
+					 const struct heap_spot *spot)
+{
+	set_free_mark(heap, addr);
+	if (!spot->class) {
+		__quarry_heap_release_run(heap, extent, spot->page);
+		return;
+	}
+	heap->used -= spot->class->size;
+	spot->class->nr_used--;
+	__quarry_heap_release_short(heap, extent, spot->page, spot->class, spot->index);
+}
+
 /* Free the block that find_start() found. */
 static __always_inline void release(struct quarry_heap *heap, struct quarry_heap_extent *extent,
 				    unsigned long addr, const struct heap_spot *spot)
 {
-	struct quarry_heap_class *class = spot->class;
-
-	if (is_long(spot->kind)) {
+	if (is_long(spot->kind))
 		release_long(heap, extent, addr, spot);
-		return;
-	}
-	set_free_mark(heap, addr);
-	if (!class) {
-		__quarry_heap_release_run(heap, extent, spot->page);
-		return;
-	}
-	heap->used -= class->size;
-	class->nr_used--;
-	__quarry_heap_release_short(heap, extent, spot->page, class, spot->index);
+	else
+		release_rest(heap, extent, addr, spot);
 }
 
 /*
@@ -579,20 +584,16 @@ int __quarry_heap_free_locked(struct quarry_heap *heap, unsigned long addr,
 	return free_slow(heap, addr, irq, caller);
 }
 
-/* What free_block() leaves: a block that isn't of a long bucket, mostly. Drops the lock. */
-static noinline int free_other(struct quarry_heap *heap, struct quarry_heap_extent *extent,
-			       unsigned long addr, unsigned long irq, unsigned long caller)
-	__releases(&heap->lock)
+/* Find and free a block that isn't of a long bucket; false if there is none. */
+static noinline bool free_rest(struct quarry_heap *heap, struct quarry_heap_extent *extent,
+			       unsigned long addr, u32 page, u8 kind)
 {
-	struct heap_spot spot = {};
+	struct heap_spot spot = { .page = page, .kind = kind };
 
-	/* As in alloc(), for one of its bytes. */
-	if (unlikely(data_race(heap->attention) ||
-		     !find_start(heap, extent, addr - extent->base, &spot)))
-		return free_slow(heap, addr, irq, caller);
-	release(heap, extent, addr, &spot);
-	unlock_freed(heap, irq);
-	return 0;
+	if (unlikely(!find_rest(heap, extent, addr - extent->base, &spot)))
+		return false;
+	release_rest(heap, extent, addr, &spot);
+	return true;
 }
 
 /*
@@ -614,13 +615,20 @@ static noinline int free_block(struct quarry_heap *heap, unsigned long addr)
 			return free_slow(heap, addr, irq, _RET_IP_);
 		within = addr - extent->base;
 	}
-	/* As above. */
-	if (unlikely(data_race(heap->attention) || !find_long(heap, extent, within, &spot)))
-		return free_other(heap, extent, addr, irq, _RET_IP_);
-	if (likely(release_long(heap, extent, addr, &spot)))
-		raw_spin_unlock_irqrestore(&heap->lock, irq);
-	else
-		unlock_freed(heap, irq);
+	/* As in alloc(), for one of its bytes. */
+	if (unlikely(data_race(heap->attention) || !find_first(heap, extent, within, &spot)))
+		return free_slow(heap, addr, irq, _RET_IP_);
+	if (likely(is_long(spot.kind))) {
+		if (unlikely(!find_block(heap, extent, within, spot.kind, &spot)))
+			return free_slow(heap, addr, irq, _RET_IP_);
+		if (likely(release_long(heap, extent, addr, &spot))) {
+			raw_spin_unlock_irqrestore(&heap->lock, irq);
+			return 0;
+		}
+	} else if (unlikely(!free_rest(heap, extent, addr, spot.page, spot.kind))) {
+		return free_slow(heap, addr, irq, _RET_IP_);
+	}
+	unlock_freed(heap, irq);
 	return 0;
 }
 

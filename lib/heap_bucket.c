@@ -400,7 +400,7 @@ void __quarry_heap_release_long(struct quarry_heap *heap, struct quarry_heap_ext
 
 	lockdep_assert_held(&heap->lock);
 
-	if (unlikely(!class->long_pages || !long_fits(extent, page, class))) {
+	if (unlikely(!class->long_pages || page + class->long_pages > extent->nr_pages)) {
 		__quarry_heap_condemn_bucket(heap, ref);
 		return;
 	}

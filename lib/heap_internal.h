@@ -458,6 +458,18 @@ static __always_inline bool find_block(struct quarry_heap *heap,
 	return likely(!(spot->bits >> spot->index & 1));
 }
 
+/* Whether a block in use of what find_first() found starts so many bytes into an extent. */
+static __always_inline bool find_rest(struct quarry_heap *heap,
+				      const struct quarry_heap_extent *extent,
+				      unsigned long within, struct heap_spot *spot)
+{
+	if (likely(is_bucket(spot->kind)))
+		return find_block(heap, extent, within, kind_class(spot->kind), spot);
+	spot->class = NULL;
+	return spot->kind == KIND_RUN &&
+	       within == (unsigned long)spot->page << heap->page_shift;
+}
+
 /*
  * Whether a block in use starts so many bytes into an extent. Of one that does, what
  * this reads doesn't change until it is freed, so that it can be asked without
@@ -467,22 +479,7 @@ static __always_inline bool find_start(struct quarry_heap *heap,
 				       const struct quarry_heap_extent *extent,
 				       unsigned long within, struct heap_spot *spot)
 {
-	if (unlikely(!find_first(heap, extent, within, spot)))
-		return false;
-	if (likely(is_bucket(spot->kind)))
-		return find_block(heap, extent, within, kind_class(spot->kind), spot);
-	spot->class = NULL;
-	return spot->kind == KIND_RUN &&
-	       within == (unsigned long)spot->page << heap->page_shift;
-}
-
-/* The same, but only for a block of a long bucket. */
-static __always_inline bool find_long(struct quarry_heap *heap,
-				      const struct quarry_heap_extent *extent,
-				      unsigned long within, struct heap_spot *spot)
-{
-	return find_first(heap, extent, within, spot) && likely(is_long(spot->kind)) &&
-	       find_block(heap, extent, within, spot->kind, spot);
+	return find_first(heap, extent, within, spot) && find_rest(heap, extent, within, spot);
 }
 
 /* As find_start(), for an address and the extent that it is in, if any. */
