@@ -489,7 +489,7 @@ static __always_inline bool release_long(struct quarry_heap *heap,
 		__quarry_heap_condemn_bucket(heap, ref_of(heap, extent, page));
 		return false;
 	}
-	push_long(heap, class, ref_of(heap, extent, page), bits, page_addr(heap, extent, page));
+	push_long(heap, class, ref_of(heap, extent, page), bits, extent->base + spot->offset);
 	return true;
 }
 

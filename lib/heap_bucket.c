@@ -279,7 +279,7 @@ static void *take_short(struct quarry_heap *heap, struct quarry_heap_class *clas
 	return (void *)block;
 }
 
-/* A run of pages for one block of a class of whose blocks a page doesn't hold two. */
+/* A run of pages for one block of a class that has long buckets when there is room for them. */
 static void *take_single(struct quarry_heap *heap, size_t size, struct quarry_heap_class *class)
 {
 	if (class->nr_single < class->long_blocks)
@@ -305,6 +305,14 @@ static void *take_larger(struct quarry_heap *heap, size_t size, size_t align,
 		return NULL;
 	other = &heap->classes[__ffs64(larger)];
 	return other->bits ? take_long(heap, other) : take_short(heap, other);
+}
+
+/* A block of a class of which even a long bucket would hold just one. */
+static noinline void *take_alone(struct quarry_heap *heap, size_t size, size_t align,
+				 struct quarry_heap_class *class)
+{
+	return __quarry_heap_take_run(heap, pages_for(heap, size)) ?:
+	       take_larger(heap, size, align, class, QUARRY_HEAP_NR_CLASSES);
 }
 
 /**
@@ -387,6 +395,8 @@ void *__quarry_heap_take_slow(struct quarry_heap *heap, size_t size, size_t alig
 
 	if (may_be_long(heap, class))
 		return take_long_first(heap, size, align, class);
+	if (!class->long_pages && !class->short_blocks)
+		return take_alone(heap, size, align, class);
 	return take_otherwise(heap, size, align, class);
 }
 

@@ -399,6 +399,7 @@ static __always_inline void *take_long(struct quarry_heap *heap, struct quarry_h
 /* Where a block in use was found: the first of its pages, and its place in a bucket. */
 struct heap_spot {
 	struct quarry_heap_class *class;	/* NULL for a run. */
+	unsigned long offset;			/* Of a bucket, in its extent. */
 	u32 page;
 	u32 index;
 	u64 bits;
@@ -448,8 +449,8 @@ static __always_inline bool find_block(struct quarry_heap *heap,
 	/* One pointer, and not an index that is made one again for each member. */
 	OPTIMIZER_HIDE_VAR(class);
 	spot->class = class;
-	within -= (unsigned long)spot->page << heap->page_shift;
-	product = (u64)within * class->reciprocal;
+	spot->offset = (unsigned long)spot->page << heap->page_shift;
+	product = (u64)(within - spot->offset) * class->reciprocal;
 	if (unlikely((u32)product >= class->reciprocal))
 		return false;
 	spot->index = product >> 32;

@@ -183,11 +183,12 @@ static __always_inline void push_run(struct quarry_heap *heap, struct heap_run *
 static __always_inline void set_length(struct quarry_heap_extent *extent, u32 page, u32 nr)
 {
 	u32 last = page + nr - 1, *words = extent->words;
+	u8 *kinds = extent->kinds;
 
 	words[page] = nr;
 	words[last] = nr;
 	if (last != page)
-		extent->kinds[last] = KIND_FREE_END;
+		kinds[last] = KIND_FREE_END;
 }
 
 /* Make free, as one run, pages whose kinds are all KIND_INSIDE. */
@@ -370,14 +371,18 @@ static __always_inline void give_pages(struct quarry_heap *heap,
 static __always_inline unsigned int find_bin(const struct quarry_heap *heap, unsigned long nr,
 					     bool few)
 {
-	unsigned int bin;
+	unsigned int bin, roomy;
 
 	if (few || likely(nr < EXACT_BINS)) {
 		if (heap->bins[nr].next)
 			return nr;
-		bin = next_bin(heap, few ? nr + MIN_LONG_PAGES :
-				     min_t(unsigned long, nr + MIN_LONG_PAGES, EXACT_BINS));
-		return likely(bin < QUARRY_HEAP_NR_BINS) ? bin : next_bin(heap, nr + 1);
+		roomy = few ? nr + MIN_LONG_PAGES :
+			      min_t(unsigned long, nr + MIN_LONG_PAGES, EXACT_BINS);
+		bin = next_bin(heap, nr + 1);
+		if (likely(bin >= roomy))
+			return bin;
+		roomy = next_bin(heap, roomy);
+		return likely(roomy < QUARRY_HEAP_NR_BINS) ? roomy : bin;
 	}
 	if (unlikely(nr > MAX_PAGES))
 		return QUARRY_HEAP_NR_BINS;
