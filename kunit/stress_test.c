@@ -336,7 +336,7 @@ static void what_fails_is_no_fault(struct kunit *test)
 	quarry_stress_run_put(made);
 }
 
-/* So that a look at all of them must not cost a look at all of the region for each. */
+/* A look at all of them must not cost a look at all of the region for each. */
 static void many_blocks_are_looked_at_in_no_time(struct kunit *test)
 {
 	struct stress_settings settings = short_run(test);
@@ -345,13 +345,13 @@ static void many_blocks_are_looked_at_in_no_time(struct kunit *test)
 
 	settings.size_min = 8;
 	settings.size_max = 64;
-	settings.ops = 100000;
-	settings.live = 200000;
+	settings.ops *= 5;
+	settings.live = 2 * settings.ops;
 	settings.verify_every = 0;
 	made = make_run(test, &settings);
 	KUNIT_EXPECT_EQ_MSG(test, atomic_read(&made->nr_found), 0, "%s", made->first);
 	took = ktime_get_ns() - READ_ONCE(made->end);
-	KUNIT_EXPECT_LT(test, took, 20ULL * NSEC_PER_SEC);
+	KUNIT_EXPECT_LT(test, took, 60ULL * NSEC_PER_SEC);
 	quarry_stress_run_put(made);
 }
 
