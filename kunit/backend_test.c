@@ -122,9 +122,32 @@ static void what_is_given_back_wrongly_is_refused(struct kunit *test)
 	EXPECT_ERR(test, quarry_backend_give(backend, test, SZ_4K), -EINVAL);
 	EXPECT_ERR(test, quarry_backend_give(backend, range - NR_PAGES * SZ_4K, SZ_4K), -EINVAL);
 	EXPECT_ERR(test, quarry_backend_give(backend, range + SZ_4K, SZ_4K), -EINVAL);
+	EXPECT_ERR(test, quarry_backend_give(backend, range, 0), -EINVAL);
+	EXPECT_ERR(test, quarry_backend_give(backend, range, SZ_4K), -EINVAL);
+	EXPECT_ERR(test, quarry_backend_give(backend, range, 2 * SZ_4K + 1), -EINVAL);
 	EXPECT_OK(test, quarry_backend_give(backend, range, 2 * SZ_4K));
 	EXPECT_ERR(test, quarry_backend_give(backend, range, 2 * SZ_4K), -ENOENT);
 	KUNIT_EXPECT_EQ(test, stats_of(backing).nr_gives, 1ULL);
+	atomic_long_set(&backing->nr_faults, 0);
+}
+
+/* Of several pieces, and with a last page that isn't whole. */
+static void ranges_of_any_size_go_back_by_it(struct kunit *test)
+{
+	struct qtest_backing *backing = test->priv;
+	struct quarry_backend *backend = &backing->backend;
+	size_t size;
+	void *range;
+
+	for (size = 1; size <= 9 * SZ_4K; size += SZ_4K / 2 - 1) {
+		range = quarry_backend_take(backend, size);
+		KUNIT_ASSERT_NOT_NULL(test, range);
+		EXPECT_ERR(test, quarry_backend_give(backend, range, size + SZ_4K), -EINVAL);
+		if (size > SZ_4K)
+			EXPECT_ERR(test, quarry_backend_give(backend, range, size - SZ_4K),
+				   -EINVAL);
+		EXPECT_OK(test, quarry_backend_give(backend, range, size));
+	}
 	atomic_long_set(&backing->nr_faults, 0);
 }
 
@@ -363,6 +386,25 @@ static void who_says_that_he_gives_is_not_asked_for_ever(struct kunit *test)
 	quarry_backend_del_reclaimer(&backing->backend, &liar);
 }
 
+static void reclaimers_are_registered_once(struct kunit *test)
+{
+	struct qtest_backing *backing = test->priv;
+	struct quarry_backend *backend = &backing->backend;
+	struct quarry_reclaimer idle = {}, liar = { .reclaim = lie };
+
+	EXPECT_ERR(test, quarry_backend_add_reclaimer(backend, NULL), -EINVAL);
+	EXPECT_ERR(test, quarry_backend_add_reclaimer(backend, &idle), -EINVAL);
+	EXPECT_ERR(test, quarry_backend_del_reclaimer(backend, &liar), -ENOENT);
+	EXPECT_OK(test, quarry_backend_add_reclaimer(backend, &liar));
+	EXPECT_ERR(test, quarry_backend_add_reclaimer(backend, &liar), -EEXIST);
+	EXPECT_ERR(test, quarry_backend_del_reclaimer(backend, &idle), -ENOENT);
+	KUNIT_EXPECT_EQ(test, quarry_backend_reclaim(backend), (size_t)SZ_4K);
+	EXPECT_OK(test, quarry_backend_del_reclaimer(backend, &liar));
+	EXPECT_ERR(test, quarry_backend_del_reclaimer(backend, &liar), -ENOENT);
+	KUNIT_EXPECT_EQ(test, quarry_backend_reclaim(backend), (size_t)0);
+	EXPECT_OK(test, quarry_backend_fini(backend));
+}
+
 static void reclaim_asks_all_and_adds_up(struct kunit *test)
 {
 	static const int nr_pages[NR_HOARDERS] = { 1, 0, 2, 0, 5 };
@@ -405,6 +447,7 @@ static struct kunit_case backend_cases[] = {
 	KUNIT_CASE(ranges_are_aligned_and_take_whole_pages),
 	KUNIT_CASE(sizes_that_cannot_be_are_not_had),
 	KUNIT_CASE(what_is_given_back_wrongly_is_refused),
+	KUNIT_CASE(ranges_of_any_size_go_back_by_it),
 	KUNIT_CASE(owners_are_those_of_the_pages_said),
 	KUNIT_CASE(nobody_owns_what_is_outside),
 	KUNIT_CASE(nobody_is_asked_while_there_is_memory),
@@ -414,6 +457,7 @@ static struct kunit_case backend_cases[] = {
 	KUNIT_CASE(they_are_asked_for_as_long_as_they_give),
 	KUNIT_CASE(the_youngest_is_asked_first),
 	KUNIT_CASE(who_says_that_he_gives_is_not_asked_for_ever),
+	KUNIT_CASE(reclaimers_are_registered_once),
 	KUNIT_CASE(reclaim_asks_all_and_adds_up),
 	KUNIT_CASE(fini_is_refused_while_reclaimers_are_there),
 	{}

@@ -46,6 +46,7 @@
 #include <linux/bug.h>
 #include <linux/errno.h>
 #include <linux/export.h>
+#include <linux/lockdep.h>
 #include <linux/log2.h>
 #include <linux/string.h>
 
@@ -140,7 +141,7 @@ static void *take_from_buddy(struct quarry_backend *backend, size_t size)
 
 static int give_to_buddy(struct quarry_backend *backend, void *range, size_t size)
 {
-	return quarry_buddy_free(backend->ctx, (unsigned long)range);
+	return __quarry_buddy_free_sized(backend->ctx, (unsigned long)range, size);
 }
 
 static const struct quarry_backend_ops buddy_ops = {
@@ -195,22 +196,45 @@ EXPORT_SYMBOL_GPL(quarry_backend_fini);
 
 /* ---- Reclaim ---- */
 
+static bool is_registered(const struct quarry_backend *backend,
+			  const struct quarry_reclaimer *reclaimer)
+{
+	const struct quarry_reclaimer *other;
+
+	lockdep_assert_held(&backend->lock);
+
+	list_for_each_entry(other, &backend->reclaimers, list)
+		if (other == reclaimer)
+			return true;
+	return false;
+}
+
 /**
  * quarry_backend_add_reclaimer() - register one who can give memory back
  * @backend: the backend
  * @reclaimer: with its function set; stays until quarry_backend_del_reclaimer()
  *
- * Context: any but NMI, not from a reclaimer. O(1).
+ * Context: any but NMI, not from a reclaimer. O(reclaimers).
+ * Return: 0; -EINVAL if it has no function; -EEXIST if it is registered already.
  */
-void quarry_backend_add_reclaimer(struct quarry_backend *backend,
-				  struct quarry_reclaimer *reclaimer)
+int quarry_backend_add_reclaimer(struct quarry_backend *backend,
+				 struct quarry_reclaimer *reclaimer)
 {
 	unsigned long irq;
+	int err = 0;
+
+	if (!reclaimer || !reclaimer->reclaim)
+		return -EINVAL;
 
 	raw_spin_lock_irqsave(&backend->lock, irq);
-	list_add(&reclaimer->list, &backend->reclaimers);
-	backend->nr_reclaimers++;
+	if (is_registered(backend, reclaimer)) {
+		err = -EEXIST;
+	} else {
+		list_add(&reclaimer->list, &backend->reclaimers);
+		backend->nr_reclaimers++;
+	}
 	raw_spin_unlock_irqrestore(&backend->lock, irq);
+	return err;
 }
 EXPORT_SYMBOL_GPL(quarry_backend_add_reclaimer);
 
@@ -221,17 +245,24 @@ EXPORT_SYMBOL_GPL(quarry_backend_add_reclaimer);
  *
  * Afterwards its function doesn't run, and won't.
  *
- * Context: any but NMI, not from a reclaimer. O(1).
+ * Context: any but NMI, not from a reclaimer. O(reclaimers).
+ * Return: 0; -ENOENT if it isn't registered.
  */
-void quarry_backend_del_reclaimer(struct quarry_backend *backend,
-				  struct quarry_reclaimer *reclaimer)
+int quarry_backend_del_reclaimer(struct quarry_backend *backend,
+				 struct quarry_reclaimer *reclaimer)
 {
 	unsigned long irq;
+	int err = 0;
 
 	raw_spin_lock_irqsave(&backend->lock, irq);
-	list_del(&reclaimer->list);
-	backend->nr_reclaimers--;
+	if (is_registered(backend, reclaimer)) {
+		list_del(&reclaimer->list);
+		backend->nr_reclaimers--;
+	} else {
+		err = -ENOENT;
+	}
 	raw_spin_unlock_irqrestore(&backend->lock, irq);
+	return err;
 }
 EXPORT_SYMBOL_GPL(quarry_backend_del_reclaimer);
 
@@ -370,7 +401,8 @@ EXPORT_SYMBOL_GPL(quarry_backend_take);
  * Its pages have no owner any more: the caller has seen to that.
  *
  * Context: any but NMI, reclaimers included. What the operation below costs.
- * Return: 0; -EINVAL if the range isn't in the region; any errno of the operation.
+ * Return: 0; -EINVAL if the range isn't in the region; any errno of the operation: that
+ * of a buddy refuses what isn't a range in use of that size, as quarry_buddy_free().
  */
 int quarry_backend_give(struct quarry_backend *backend, void *range, size_t size)
 {

@@ -106,10 +106,10 @@ int quarry_backend_init_buddy(struct quarry_backend *backend, struct quarry_budd
 int quarry_backend_fini(struct quarry_backend *backend);
 void *quarry_backend_take(struct quarry_backend *backend, size_t size);
 int quarry_backend_give(struct quarry_backend *backend, void *range, size_t size);
-void quarry_backend_add_reclaimer(struct quarry_backend *backend,
-				  struct quarry_reclaimer *reclaimer);
-void quarry_backend_del_reclaimer(struct quarry_backend *backend,
-				  struct quarry_reclaimer *reclaimer);
+int quarry_backend_add_reclaimer(struct quarry_backend *backend,
+				 struct quarry_reclaimer *reclaimer);
+int quarry_backend_del_reclaimer(struct quarry_backend *backend,
+				 struct quarry_reclaimer *reclaimer);
 size_t quarry_backend_reclaim(struct quarry_backend *backend);
 size_t quarry_backend_reclaim_for_buddy(void *backend);
 void quarry_backend_set_owner(struct quarry_backend *backend, const void *range, size_t size,

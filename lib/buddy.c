@@ -117,13 +117,14 @@ static noinline __cold int refuse(struct quarry_buddy *buddy, int err, const cha
 	return err;
 }
 
-/* Why an address doesn't start a block in use. */
+/* Why an address doesn't start a block in use, or not one of that size. */
 enum reason {
 	OUT_OF_SERVICE,
 	NOT_MANAGED,
 	NOT_A_START,
 	NEVER_GIVEN,
 	FREE_ALREADY,
+	ANOTHER_SIZE,
 };
 
 static const struct {
@@ -135,6 +136,7 @@ static const struct {
 	[NOT_A_START] = { -EINVAL, "not the start of a block" },
 	[NEVER_GIVEN] = { -EINVAL, "never given out" },
 	[FREE_ALREADY] = { -ENOENT, "free already" },
+	[ANOTHER_SIZE] = { -EINVAL, "not the size of the block" },
 };
 
 static noinline __cold int refuse_addr(struct quarry_buddy *buddy, enum reason reason, u64 addr,
@@ -526,6 +528,7 @@ static __always_inline bool is_block_start(const struct quarry_buddy *buddy, u64
 	return likely(is_piece_place(buddy, page, *tag_of(buddy, page) - used_tag(0)));
 }
 
+/* What starts a block in use all the same has another size than it should. */
 static noinline __cold enum reason why_no_block_start(struct quarry_buddy *buddy, u64 addr)
 {
 	unsigned long page = page_at(buddy, addr);
@@ -539,6 +542,8 @@ static noinline __cold enum reason why_no_block_start(struct quarry_buddy *buddy
 		return NOT_A_START;
 	if (!piece_around(buddy, page, &piece))
 		return OUT_OF_SERVICE;
+	if (is_used(*tag_of(buddy, page)) && !is_later_piece(*tag_of(buddy, page)))
+		return ANOTHER_SIZE;
 	if (is_used(*tag_of(buddy, piece.start)))
 		return NOT_A_START;
 	return *tag_of(buddy, page) & TAG_GIVEN ? FREE_ALREADY : NEVER_GIVEN;
@@ -1027,6 +1032,43 @@ int quarry_buddy_reserve(struct quarry_buddy *buddy, u64 addr, u64 size)
 }
 EXPORT_SYMBOL_GPL(quarry_buddy_reserve);
 
+/* Whether the block that starts at a page takes the whole pages that a size takes. */
+static bool has_size(struct quarry_buddy *buddy, unsigned long page, u64 size)
+{
+	struct page_range block;
+
+	return block_around(buddy, page, &block) &&
+	       block.end - block.start == ((size - 1) >> buddy->page_shift) + 1;
+}
+
+/* Free the block at an address; one of another size than @size, if that isn't 0, is refused. */
+static __always_inline int free_block(struct quarry_buddy *buddy, u64 addr, u64 size)
+{
+	unsigned long page = page_at(buddy, addr);
+	enum reason reason;
+	unsigned long irq;
+
+	raw_spin_lock_irqsave(&buddy->lock, irq);
+	if (likely(is_block_start(buddy, addr, page) && (!size || has_size(buddy, page, size)))) {
+		buddy->used_pages -= release(buddy, page);
+		buddy->nr_frees++;
+		raw_spin_unlock_irqrestore(&buddy->lock, irq);
+		return 0;
+	}
+	reason = why_no_block_start(buddy, addr);
+	raw_spin_unlock_irqrestore(&buddy->lock, irq);
+
+	if (!addr && reason == NOT_MANAGED)
+		return 0;
+	return refuse_addr(buddy, reason, addr, _RET_IP_);
+}
+
+/* quarry_buddy_free() for those who say how much they had; @size is not 0. */
+int __quarry_buddy_free_sized(struct quarry_buddy *buddy, u64 addr, u64 size)
+{
+	return free_block(buddy, addr, size);
+}
+
 /**
  * quarry_buddy_free() - free a block
  * @buddy: the buddy
@@ -1046,23 +1088,7 @@ EXPORT_SYMBOL_GPL(quarry_buddy_reserve);
  */
 int quarry_buddy_free(struct quarry_buddy *buddy, u64 addr)
 {
-	unsigned long page = page_at(buddy, addr);
-	enum reason reason;
-	unsigned long irq;
-
-	raw_spin_lock_irqsave(&buddy->lock, irq);
-	if (likely(is_block_start(buddy, addr, page))) {
-		buddy->used_pages -= release(buddy, page);
-		buddy->nr_frees++;
-		raw_spin_unlock_irqrestore(&buddy->lock, irq);
-		return 0;
-	}
-	reason = why_no_block_start(buddy, addr);
-	raw_spin_unlock_irqrestore(&buddy->lock, irq);
-
-	if (!addr && reason == NOT_MANAGED)
-		return 0;
-	return refuse_addr(buddy, reason, addr, _RET_IP_);
+	return free_block(buddy, addr, 0);
 }
 EXPORT_SYMBOL_GPL(quarry_buddy_free);
 

@@ -133,6 +133,7 @@ static inline unsigned long piece_end(const struct quarry_buddy *buddy, unsigned
 
 int __quarry_buddy_alloc(struct quarry_buddy *buddy, u64 size, unsigned int flags,
 			 struct quarry_buddy_block *block);
+int __quarry_buddy_free_sized(struct quarry_buddy *buddy, u64 addr, u64 size);
 unsigned int __quarry_buddy_release_range(struct quarry_buddy *buddy, unsigned long start,
 					  unsigned long end);
 
