@@ -277,19 +277,28 @@ static __always_inline void mark_used(struct quarry_vmem *vmem, struct quarry_vm
 
 /* ---- Allocation ---- */
 
+/* Whether there are tags enough to cut a range out of a segment. */
+static __always_inline bool has_tags_for(const struct quarry_vmem *vmem, struct spot spot,
+					 u64 size)
+{
+	return likely(vmem->nr_free_tags >= QUARRY_VMEM_TAGS_ALLOC) ||
+	       __quarry_vmem_tags_for(spot.tag, spot.start, size) <= vmem->nr_free_tags;
+}
+
 /* Find and take what is wanted. Return: 0; -ENOSPC; -ENOMEM for no tags; -EIO. */
-static __always_inline int take(struct quarry_vmem *vmem, struct want *want, u64 *addr)
+static __always_inline int take(struct quarry_vmem *vmem, struct want *want)
 {
 	struct quarry_vmem_tag *tag;
-	struct spot spot = {};
+	struct spot spot;
 
 	lockdep_assert_held(&vmem->lock);
 
 	if (vmem->broken)
 		return -EIO;
-	if (!__quarry_vmem_search(vmem, want, &spot))
+	spot = __quarry_vmem_search(vmem, want);
+	if (!spot.tag)
 		return -ENOSPC;
-	if (__quarry_vmem_tags_for(spot.tag, spot.start, want->size) > vmem->nr_free_tags)
+	if (!has_tags_for(vmem, spot, want->size))
 		return -ENOMEM;
 
 	tag = carve(vmem, spot.tag, spot.start, want->size);
@@ -298,16 +307,16 @@ static __always_inline int take(struct quarry_vmem *vmem, struct want *want, u64
 		vmem->cursor = last_of(tag) + 1;
 		vmem->near_cursor = tag;
 	}
-	*addr = spot.start;
+	want->found = spot.start;
 	return 0;
 }
 
-int __quarry_vmem_take(struct quarry_vmem *vmem, struct want *want, u64 *addr)
+int __quarry_vmem_take(struct quarry_vmem *vmem, struct want *want)
 {
-	return take(vmem, want, addr);
+	return take(vmem, want);
 }
 
-static noinline int take_locked(struct quarry_vmem *vmem, struct want *want, u64 *addr)
+static noinline int take_locked(struct quarry_vmem *vmem, struct want *want)
 {
 	unsigned long irq;
 	bool tend;
@@ -315,7 +324,7 @@ static noinline int take_locked(struct quarry_vmem *vmem, struct want *want, u64
 
 	do {
 		raw_spin_lock_irqsave(&vmem->lock, irq);
-		err = take(vmem, want, addr);
+		err = take(vmem, want);
 		tend = vmem->nr_free_tags < vmem->tag_reserve;
 		raw_spin_unlock_irqrestore(&vmem->lock, irq);
 	} while (unlikely(tend) && __quarry_vmem_tend(vmem, want->sure) && err == -ENOMEM);
@@ -323,11 +332,11 @@ static noinline int take_locked(struct quarry_vmem *vmem, struct want *want, u64
 }
 
 /* Take what is wanted, or fetch a span or tags for it. No lock is held. */
-int __quarry_vmem_fetch(struct quarry_vmem *vmem, struct want *want, u64 *addr)
+int __quarry_vmem_fetch(struct quarry_vmem *vmem, struct want *want)
 {
-	int err = take_locked(vmem, want, addr);
+	int err = take_locked(vmem, want);
 
-	return err == -ENOSPC ? __quarry_vmem_import(vmem, want, addr) : err;
+	return err == -ENOSPC ? __quarry_vmem_import(vmem, want) : err;
 }
 
 /* Ask those who hold what they could spare; false if there are none. */
@@ -386,25 +395,24 @@ static noinline int obtain(struct quarry_vmem *vmem, struct want *want, unsigned
 			   unsigned long timeout, u64 *addr, int err)
 {
 	bool waits = flags & QUARRY_VMEM_WAIT;
-	u64 found = 0;
 
 	if (waits)
 		might_sleep();
 	want->sure = waits;
 	if (!waits || !READ_ONCE(vmem->nr_waiters)) {
 		if (err == -ENOMEM)
-			err = take_locked(vmem, want, &found);
+			err = take_locked(vmem, want);
 		if (err == -ENOSPC)
-			err = __quarry_vmem_import(vmem, want, &found);
+			err = __quarry_vmem_import(vmem, want);
 		if (err == -ENOSPC && reclaim(vmem))
-			err = __quarry_vmem_fetch(vmem, want, &found);
+			err = __quarry_vmem_fetch(vmem, want);
 	}
 	if (waits && (err == -ENOSPC || err == -ENOMEM))
-		err = __quarry_vmem_wait(vmem, want, timeout ?: MAX_SCHEDULE_TIMEOUT, &found);
+		err = __quarry_vmem_wait(vmem, want, timeout ?: MAX_SCHEDULE_TIMEOUT);
 	if (err)
 		return count_failure(vmem, want->size, err);
 	if (addr)
-		*addr = found;
+		*addr = want->found;
 	return 0;
 }
 
@@ -413,14 +421,13 @@ static __always_inline int obtain_quickly(struct quarry_vmem *vmem, struct want 
 					  unsigned int flags, unsigned long timeout, u64 *addr)
 {
 	int err = -ENOSPC;
-	u64 found = 0;
 
 	if (likely(!(flags & QUARRY_VMEM_WAIT) || !READ_ONCE(vmem->nr_waiters)))
-		err = take_locked(vmem, want, &found);
+		err = take_locked(vmem, want);
 	if (unlikely(err))
 		return obtain(vmem, want, flags, timeout, addr, err);
 	if (addr)
-		*addr = found;
+		*addr = want->found;
 	return 0;
 }
 
@@ -682,7 +689,7 @@ static int take_range(struct quarry_vmem *vmem, u64 addr, u64 size)
 		return -EBUSY;
 	if (last_of(tag) < addr + (size - 1))
 		return tag->next ? -EBUSY : -EINVAL;
-	if (__quarry_vmem_tags_for(tag, addr, size) > vmem->nr_free_tags)
+	if (!has_tags_for(vmem, (struct spot) { tag, addr }, size))
 		return -ENOMEM;
 
 	tag = __quarry_vmem_carve(vmem, tag, addr, size);

@@ -171,14 +171,14 @@ static __always_inline bool meets(const struct quarry_vmem_tag *node, u64 from, 
 	return lowest_below(node) <= max && highest_below(node) >= from;
 }
 
-/* The lowest segment of a trie that serves; @spot is replaced only by a lower one. */
-static __always_inline bool lowest_of(struct quarry_vmem *vmem, struct quarry_vmem_tag *node,
-				      u64 from, u64 colours, struct want *want,
-				      struct spot *spot)
+/* The lowest segment of a trie that serves and starts from @from to @max. */
+static __always_inline struct spot lowest_of(struct quarry_vmem *vmem,
+					     struct quarry_vmem_tag *node, u64 from, u64 max,
+					     u64 colours, struct want *want)
 {
-	u64 max = spot->tag ? spot->start : want->max, place;
 	unsigned int depth = 0, nr = 0;
-	bool found = false;
+	struct spot spot = {};
+	u64 place;
 
 	do {
 		u64 start = node->start;
@@ -186,8 +186,7 @@ static __always_inline bool lowest_of(struct quarry_vmem *vmem, struct quarry_vm
 
 		nr++;
 		if (inside && BIT_ULL(node->own) & colours && fits(node, want, &place)) {
-			*spot = (struct spot) { node, place };
-			found = true;
+			spot = (struct spot) { node, place };
 			if (start == from)
 				break;
 			max = start - 1;
@@ -200,23 +199,19 @@ static __always_inline bool lowest_of(struct quarry_vmem *vmem, struct quarry_vm
 		node = depth ? vmem->path[--depth] : NULL;
 	} while (node);
 	want->steps += nr;
-	return found;
+	return spot;
 }
 
-/* Take a segment if it serves, and better than what is known; whether it does. */
-static inline bool consider(struct quarry_vmem_tag *tag, const struct want *want,
-			    struct spot *spot)
+/* The better of what is known and a segment, if that serves. */
+static inline struct spot better(struct spot best, struct quarry_vmem_tag *tag,
+				 const struct want *want)
 {
-	const struct quarry_vmem_tag *best = spot->tag;
 	u64 place;
 
-	if (best && (tag->size > best->size ||
-		     (tag->size == best->size && tag->start > best->start)))
-		return false;
-	if (!fits(tag, want, &place))
-		return false;
-	*spot = (struct spot) { tag, place };
-	return true;
+	if (best.tag && (tag->size > best.tag->size ||
+			 (tag->size == best.tag->size && tag->start > best.tag->start)))
+		return best;
+	return fits(tag, want, &place) ? (struct spot) { tag, place } : best;
 }
 
 /* ---- Classes ---- */
@@ -241,61 +236,66 @@ static inline u64 large_enough(const struct quarry_vmem *vmem, unsigned int clas
  * The best segment of one colour in a class of several sizes, which aren't all the same,
  * where one is known. If it is just as large as wanted, only lower ones are better.
  */
-static void best_of(struct quarry_vmem *vmem, unsigned int class, u64 from, u64 colour,
-		    struct want *want, struct spot *spot)
+static struct spot best_of(struct quarry_vmem *vmem, unsigned int class, u64 from, u64 colour,
+			   struct want *want, struct spot best)
 {
 	struct quarry_vmem_tag *node = vmem->roots[class], *next;
 	unsigned int depth = 0;
 
 	for (; node; node = next ?: depth ? vmem->path[--depth] : NULL) {
-		bool is_perfect = spot->tag->size == want->size;
+		bool is_perfect = best.tag->size == want->size;
 
 		want->steps++;
 		next = NULL;
-		if (!meets(node, from, is_perfect ? spot->tag->start : want->max))
+		if (!meets(node, from, is_perfect ? best.tag->start : want->max))
 			continue;
 		if (node->start >= from && BIT_ULL(node->own) == colour)
-			consider(node, want, spot);
+			best = better(best, node, want);
 		next = descend(vmem, node, colour, &depth);
 	}
+	return best;
 }
 
 /*
  * The best segment of a class of several sizes: one that serves, then one of those with a
  * lower colour, and so on, and at last the best of those with the lowest one.
  */
-static noinline void search_sizes(struct quarry_vmem *vmem, unsigned int class,
-				  struct want *want, struct spot *spot)
+static noinline struct spot search_sizes(struct quarry_vmem *vmem, unsigned int class,
+					 struct want *want)
 {
 	u64 colours = large_enough(vmem, class, want), colour = 0;
 	struct quarry_vmem_tag *root = vmem->roots[class];
 	u64 from = class_reach(vmem, class, want);
+	struct spot best = {};
 
 	while (root->mask & colours) {
-		struct spot next = {};
+		struct spot next = lowest_of(vmem, root, from, want->max, colours, want);
 
-		if (!lowest_of(vmem, root, from, colours, want, &next))
+		if (!next.tag)
 			break;
-		*spot = next;
+		best = next;
 		colour = BIT_ULL(next.tag->own);
 		colours &= colour - 1;
 	}
 	if (colour && !has_exact_colours(class))
-		best_of(vmem, class, from, colour, want, spot);
+		best = best_of(vmem, class, from, colour, want, best);
+	return best;
 }
 
 /*
  * In classes of one size, colours tell which segments can serve. They are carried on from
  * class to class.
  */
-static bool search_exact(struct quarry_vmem *vmem, unsigned int class, struct want *want,
-			 struct spot *spot)
+static __always_inline struct spot search_exact(struct quarry_vmem *vmem, unsigned int class,
+						struct want *want)
 {
 	u64 size = (u64)QUARRY_VMEM_NR_EXACT << vmem->quantum_shift;
-	u32 regions = regions_of(vmem, reach(size, want), want->max);
+	u64 max = want->max - (want->size - 1);
+	u32 regions = regions_of(vmem, reach(size, want), max);
 	u64 classes = vmem->avail[class / 64] & U64_MAX << (class % 64);
 	unsigned int before = class, first = class - class % 64;
-	u64 colours = want->colours, from;
+	u64 colours = want->colours;
+	struct spot spot = {};
 
 	for (;;) {
 		for (; classes; classes &= classes - 1) {
@@ -304,47 +304,53 @@ static bool search_exact(struct quarry_vmem *vmem, unsigned int class, struct wa
 			class = first + __ffs64(classes);
 			root = vmem->roots[class];
 			want->steps++;
-			if (want->colours != U64_MAX) {
-				colours = smear(colours, class - before);
-				before = class;
-			}
-			if (!(vmem->regions[class] & regions) || !(root->mask & colours))
+			if (!(vmem->regions[class] & regions))
 				continue;
-			from = class_reach(vmem, class, want);
-			if (lowest_of(vmem, root, from, colours, want, spot))
-				return true;
+			colours = smear(colours, class - before);
+			before = class;
+			if (!(root->mask & colours))
+				continue;
+			spot = lowest_of(vmem, root, class_reach(vmem, class, want), max,
+					 colours, want);
+			if (spot.tag)
+				return spot;
 		}
 		first += 64;
 		if (first == QUARRY_VMEM_NR_EXACT)
-			return false;
+			return spot;
 		classes = vmem->avail[first / 64];
 	}
 }
 
 /* In classes of several sizes. */
-static void search_above(struct quarry_vmem *vmem, unsigned int class, struct want *want,
-			 struct spot *spot)
+static noinline struct spot search_above(struct quarry_vmem *vmem, unsigned int class,
+					 struct want *want)
 {
-	for (class = class_from(vmem, class); class < QUARRY_VMEM_NR_CLASSES && !spot->tag;
+	struct spot spot = {};
+
+	for (class = class_from(vmem, class); class < QUARRY_VMEM_NR_CLASSES && !spot.tag;
 	     class = class_from(vmem, class + 1)) {
 		u64 from = class_reach(vmem, class, want);
 
 		want->steps++;
 		if (vmem->regions[class] & regions_of(vmem, from, want->max))
-			search_sizes(vmem, class, want, spot);
+			spot = search_sizes(vmem, class, want);
 	}
+	return spot;
 }
 
-static void search_best(struct quarry_vmem *vmem, struct want *want, struct spot *spot)
+static noinline struct spot search_best(struct quarry_vmem *vmem, struct want *want)
 {
 	unsigned int class = class_of(want->size >> vmem->quantum_shift);
+	struct spot spot;
 
 	if (class < QUARRY_VMEM_NR_EXACT) {
-		if (search_exact(vmem, class, want, spot))
-			return;
+		spot = search_exact(vmem, class, want);
+		if (spot.tag)
+			return spot;
 		class = QUARRY_VMEM_NR_EXACT;
 	}
-	search_above(vmem, class, want, spot);
+	return search_above(vmem, class, want);
 }
 
 /*
@@ -361,11 +367,8 @@ struct quarry_vmem_tag *__quarry_vmem_locate(struct quarry_vmem *vmem, u64 addr)
 		.max = addr | vmem->below_quantum,
 		.colours = U64_MAX,
 	};
-	struct spot spot = {};
 
-	if (!tag)
-		search_best(vmem, &want, &spot);
-	return tag ?: spot.tag;
+	return tag ?: search_best(vmem, &want).tag;
 }
 
 /* The largest free segment of a class of several sizes: one of the last colour. */
@@ -404,10 +407,11 @@ struct quarry_vmem_tag *__quarry_vmem_largest(struct quarry_vmem *vmem)
 /* ---- Small windows ---- */
 
 /*
- * Whether a window lies in a free segment of the last class that has any: where much
- * is free in one piece, all other classes would be asked in vain.
+ * A free segment of the last class that has any, if the window lies in it, or NULL: where
+ * much is free in one piece, all other classes would be asked in vain.
  */
-static bool search_largest(struct quarry_vmem *vmem, struct want *want, struct spot *spot)
+static struct quarry_vmem_tag *window_holder(const struct quarry_vmem *vmem,
+					     const struct want *want)
 {
 	unsigned int word = ARRAY_SIZE(vmem->avail);
 	struct quarry_vmem_tag *tag;
@@ -415,13 +419,9 @@ static bool search_largest(struct quarry_vmem *vmem, struct want *want, struct s
 	while (word-- > QUARRY_VMEM_NR_EXACT / 64 && !vmem->avail[word])
 		;
 	if (word < QUARRY_VMEM_NR_EXACT / 64)
-		return false;
+		return NULL;
 	tag = vmem->roots[word * 64 + fls64(vmem->avail[word]) - 1];
-	if (tag->start > want->min || last_of(tag) < want->max)
-		return false;
-	want->steps++;
-	consider(tag, want, spot);
-	return true;
+	return tag->start <= want->min && last_of(tag) >= want->max ? tag : NULL;
 }
 
 /* Whether a window has no more than a few segments of average size. */
@@ -457,34 +457,42 @@ static bool search_window(struct quarry_vmem *vmem, struct want *want, struct sp
 	for (; tag && nr < NR_WALKED; nr++) {
 		if (tag->state == QUARRY_VMEM_FREE && tag->size >= want->size) {
 			want->steps++;
-			consider(tag, want, spot);
+			*spot = better(*spot, tag, want);
 		}
 		if (last_of(tag) >= want->max)
 			return true;
 		tag = tag->next;
 	}
-	spot->tag = NULL;
 	return false;
 }
 
-/* Whether the window is such that only a few segments had to be looked at. */
-static noinline bool search_some(struct quarry_vmem *vmem, struct want *want, struct spot *spot)
+/* Best fit where only a part of the arena will do. */
+static noinline struct spot search_part(struct quarry_vmem *vmem, struct want *want)
 {
-	return search_largest(vmem, want, spot) ||
-	       (is_narrow(vmem, want) && search_window(vmem, want, spot));
+	struct quarry_vmem_tag *holder = window_holder(vmem, want);
+	struct spot spot = {};
+
+	if (holder) {
+		want->steps++;
+		return better(spot, holder, want);
+	}
+	if (is_narrow(vmem, want) && search_window(vmem, want, &spot))
+		return spot;
+	return search_best(vmem, want);
 }
 
 /* ---- Next fit ---- */
 
 /* The lowest place that any class has. */
-static noinline void next_of_classes(struct quarry_vmem *vmem, struct want *want,
-				     struct spot *spot)
+static noinline struct spot next_of_classes(struct quarry_vmem *vmem, struct want *want)
 {
 	unsigned int class = class_of(want->size >> vmem->quantum_shift), before = class;
-	u64 colours = want->colours;
+	u64 colours = want->colours, max = want->max;
+	struct spot best = {};
 
 	for (; (class = class_from(vmem, class)) < QUARRY_VMEM_NR_CLASSES; class++) {
 		struct quarry_vmem_tag *root = vmem->roots[class];
+		struct spot spot = {};
 
 		want->steps++;
 		if (class < QUARRY_VMEM_NR_EXACT)
@@ -493,9 +501,14 @@ static noinline void next_of_classes(struct quarry_vmem *vmem, struct want *want
 			colours = large_enough(vmem, class, want);
 		before = class;
 		if (root->mask & colours)
-			lowest_of(vmem, root, class_reach(vmem, class, want), colours, want,
-				  spot);
+			spot = lowest_of(vmem, root, class_reach(vmem, class, want), max,
+					 colours, want);
+		if (spot.tag) {
+			best = spot;
+			max = spot.start;
+		}
 	}
+	return best;
 }
 
 /*
@@ -568,43 +581,47 @@ static bool walk_lowest(struct quarry_vmem *vmem, struct want *want, struct spot
 	return false;
 }
 
-static void search_lowest(struct quarry_vmem *vmem, struct want *want, struct spot *spot)
+static struct spot search_lowest(struct quarry_vmem *vmem, struct want *want)
 {
-	if (!walk_lowest(vmem, want, spot))
-		next_of_classes(vmem, want, spot);
+	struct spot spot = {};
+
+	return walk_lowest(vmem, want, &spot) ? spot : next_of_classes(vmem, want);
 }
 
 /* Behind the cursor first, then from the beginning. */
-static void search_next(struct quarry_vmem *vmem, struct want *want, struct spot *spot)
+static noinline struct spot search_next(struct quarry_vmem *vmem, struct want *want)
 {
 	u64 min = want->min;
+	struct spot spot = {};
 
 	if (vmem->cursor > min && vmem->cursor <= want->max) {
 		want->min = vmem->cursor;
-		search_lowest(vmem, want, spot);
+		spot = search_lowest(vmem, want);
 		want->min = min;
 	}
-	if (!spot->tag)
-		search_lowest(vmem, want, spot);
+	return spot.tag ? spot : search_lowest(vmem, want);
 }
 
-/* Find what the strategy prescribes; false if nothing can serve. */
-bool __quarry_vmem_search(struct quarry_vmem *vmem, struct want *want, struct spot *spot)
+/* Find what the strategy prescribes, if anything can serve. */
+struct spot __quarry_vmem_search(struct quarry_vmem *vmem, struct want *want)
 {
+	u64 window = want->max - want->min;
+	struct spot spot = {};
+
 	lockdep_assert_held(&vmem->lock);
 
+	if (window < want->size - 1)
+		return spot;
 	want->steps = 0;
-	spot->tag = NULL;
-	if (want->max - want->min < want->size - 1)
-		return false;
-
 	if (want->strategy == QUARRY_VMEM_NEXTFIT)
-		search_next(vmem, want, spot);
-	else if (want->max - want->min >= vmem->total || !search_some(vmem, want, spot))
-		search_best(vmem, want, spot);
+		spot = search_next(vmem, want);
+	else if (window >= vmem->total)
+		spot = search_best(vmem, want);
+	else
+		spot = search_part(vmem, want);
 
 	vmem->nr_steps += want->steps;
 	if (vmem->max_steps < want->steps)
 		vmem->max_steps = want->steps;
-	return spot->tag;
+	return spot;
 }

@@ -129,7 +129,7 @@ static __always_inline void trie_insert(struct quarry_vmem_tag **link,
 	do {
 		u64 diff = node->start ^ start;
 
-		if (diff >> node->bit >> 1) {
+		if (diff >> node->bit > 1) {
 			tag->bit = fls64(diff) - 1;
 			tag->mask = mask | node->mask;
 			tag->child[side_of(node->start, tag)] = node;

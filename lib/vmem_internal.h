@@ -54,11 +54,12 @@ struct want {
 	unsigned int strategy;
 	enum quarry_vmem_state state;
 	u64 colours;				/* of segments just large enough that can serve */
+	u64 found;				/* where it is, once it was taken */
 	unsigned int steps;
 	bool sure;				/* who waits is never refused what there is */
 };
 
-/* Where it was found. */
+/* Where it was found; @tag is NULL if nowhere. Passed by value, in two registers. */
 struct spot {
 	struct quarry_vmem_tag *tag;
 	u64 start;
@@ -188,7 +189,7 @@ void __quarry_vmem_broken(struct quarry_vmem *vmem, const char *what, u64 addr);
 
 /* lib/vmem_find.c */
 u64 __quarry_vmem_colours_for(const struct quarry_vmem *vmem, const struct want *want);
-bool __quarry_vmem_search(struct quarry_vmem *vmem, struct want *want, struct spot *spot);
+struct spot __quarry_vmem_search(struct quarry_vmem *vmem, struct want *want);
 struct quarry_vmem_tag *__quarry_vmem_locate(struct quarry_vmem *vmem, u64 addr);
 struct quarry_vmem_tag *__quarry_vmem_largest(struct quarry_vmem *vmem);
 
@@ -199,7 +200,7 @@ int __quarry_vmem_check_span(const struct quarry_vmem *vmem, u64 start, u64 size
 struct quarry_vmem_tag *__quarry_vmem_insert_span(struct quarry_vmem *vmem, u64 start,
 						  u64 size, bool imported, bool bordered);
 bool __quarry_vmem_drop_span(struct quarry_vmem *vmem, struct quarry_vmem_tag *tag);
-int __quarry_vmem_import(struct quarry_vmem *vmem, struct want *want, u64 *addr);
+int __quarry_vmem_import(struct quarry_vmem *vmem, struct want *want);
 
 /* lib/vmem_memory.c */
 bool __quarry_vmem_tend(struct quarry_vmem *vmem, bool sure);
@@ -219,16 +220,15 @@ bool __quarry_vmem_is_slotted(const struct quarry_vmem *vmem, const struct quarr
 
 /* lib/vmem_wait.c */
 void __quarry_vmem_serve(struct quarry_vmem *vmem, bool retry);
-int __quarry_vmem_wait(struct quarry_vmem *vmem, struct want *want, unsigned long timeout,
-		       u64 *addr);
+int __quarry_vmem_wait(struct quarry_vmem *vmem, struct want *want, unsigned long timeout);
 
 /* lib/vmem.c */
 struct quarry_vmem_tag *__quarry_vmem_settle(struct quarry_vmem *vmem,
 					     struct quarry_vmem_tag *tag);
 struct quarry_vmem_tag *__quarry_vmem_carve(struct quarry_vmem *vmem,
 					    struct quarry_vmem_tag *tag, u64 start, u64 size);
-int __quarry_vmem_take(struct quarry_vmem *vmem, struct want *want, u64 *addr);
-int __quarry_vmem_fetch(struct quarry_vmem *vmem, struct want *want, u64 *addr);
+int __quarry_vmem_take(struct quarry_vmem *vmem, struct want *want);
+int __quarry_vmem_fetch(struct quarry_vmem *vmem, struct want *want);
 unsigned int __quarry_vmem_take_several(struct quarry_vmem *vmem, u64 size, unsigned int nr,
 					enum quarry_vmem_state state,
 					struct quarry_vmem_tag **first);

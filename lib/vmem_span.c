@@ -428,7 +428,7 @@ static bool is_untouched(const struct quarry_vmem_tag *tag, u64 size)
  * @in_vain set, unless nobody would take it back: no free would ever find it wholly free.
  */
 static int add_imported(struct quarry_vmem *vmem, struct want *want, u64 start, u64 size,
-			u64 *addr, bool *in_vain)
+			bool *in_vain)
 {
 	bool bordered = vmem->release;
 	struct quarry_vmem_tag *tag;
@@ -441,7 +441,7 @@ static int add_imported(struct quarry_vmem *vmem, struct want *want, u64 start, 
 	if (err)
 		return err;
 	tag = __quarry_vmem_insert_span(vmem, start, size, true, bordered);
-	err = __quarry_vmem_take(vmem, want, addr);
+	err = __quarry_vmem_take(vmem, want);
 	*in_vain = bordered && is_untouched(tag, size);
 	if (*in_vain)
 		__quarry_vmem_drop_span(vmem, tag);
@@ -465,7 +465,7 @@ static void end_import(struct quarry_vmem *vmem)
 }
 
 static int import_span(struct quarry_vmem *vmem, struct want *want,
-		       const struct quarry_vmem_request *ask, u64 *addr)
+		       const struct quarry_vmem_request *ask)
 {
 	u64 start = 0, size = ask->size;
 	unsigned long irq;
@@ -478,7 +478,7 @@ static int import_span(struct quarry_vmem *vmem, struct want *want,
 		return refuse_import(vmem, start);
 
 	raw_spin_lock_irqsave(&vmem->lock, irq);
-	err = add_imported(vmem, want, start, size, addr, &in_vain);
+	err = add_imported(vmem, want, start, size, &in_vain);
 	raw_spin_unlock_irqrestore(&vmem->lock, irq);
 
 	if (err == -EEXIST)
@@ -489,7 +489,7 @@ static int import_span(struct quarry_vmem *vmem, struct want *want,
 }
 
 /* Import what can serve, and allocate from it; -ENOSPC if there is nothing to be had. */
-int __quarry_vmem_import(struct quarry_vmem *vmem, struct want *want, u64 *addr)
+int __quarry_vmem_import(struct quarry_vmem *vmem, struct want *want)
 {
 	struct quarry_vmem_request ask;
 	unsigned long irq;
@@ -509,7 +509,7 @@ int __quarry_vmem_import(struct quarry_vmem *vmem, struct want *want, u64 *addr)
 		 !__quarry_vmem_tend(vmem, want->sure))
 		err = -ENOMEM;
 	else
-		err = import_span(vmem, want, &ask, addr);
+		err = import_span(vmem, want, &ask);
 	end_import(vmem);
 	return err;
 }

@@ -30,7 +30,6 @@ struct waiter {
 	struct list_head list;
 	struct completion woken;
 	struct want *want;
-	u64 addr;
 	bool served;
 	bool retry;		/* told to try what can't be done under the lock */
 	bool trying;		/* at it, without the lock */
@@ -69,7 +68,7 @@ void __quarry_vmem_serve(struct quarry_vmem *vmem, bool retry)
 	if (likely(!waiter))
 		return;
 	if (!waiter->trying)
-		err = __quarry_vmem_take(vmem, waiter->want, &waiter->addr);
+		err = __quarry_vmem_take(vmem, waiter->want);
 	if (err == -ENOSPC && !retry)
 		return;
 
@@ -101,7 +100,7 @@ static int try_again(struct quarry_vmem *vmem, struct waiter *waiter, unsigned l
 	waiter->retry = false;
 	waiter->trying = true;
 	raw_spin_unlock_irqrestore(&vmem->lock, *irq);
-	err = __quarry_vmem_fetch(vmem, waiter->want, &waiter->addr);
+	err = __quarry_vmem_fetch(vmem, waiter->want);
 	raw_spin_lock_irqsave(&vmem->lock, *irq);
 	waiter->trying = false;
 	waiter->served = !err;
@@ -136,8 +135,7 @@ static void drain(struct quarry_vmem *vmem, unsigned long *irq)
 /*
  * Wait for what is wanted. Return: 0; -ETIMEDOUT, -EINTR if killed, or -EIO.
  */
-int __quarry_vmem_wait(struct quarry_vmem *vmem, struct want *want, unsigned long timeout,
-		       u64 *addr)
+int __quarry_vmem_wait(struct quarry_vmem *vmem, struct want *want, unsigned long timeout)
 {
 	struct waiter waiter = { .want = want };
 	unsigned long irq;
@@ -159,6 +157,5 @@ int __quarry_vmem_wait(struct quarry_vmem *vmem, struct want *want, unsigned lon
 	__quarry_vmem_serve(vmem, true);
 	raw_spin_unlock_irqrestore(&vmem->lock, irq);
 
-	*addr = waiter.addr;
 	return waiter.served ? 0 : err;
 }
