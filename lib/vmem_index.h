@@ -101,13 +101,18 @@ static inline unsigned int colour_of(const struct quarry_vmem *vmem, u64 start, 
 	return size_colour(quanta);
 }
 
+static __always_inline u32 region_of(const struct quarry_vmem *vmem, u64 start)
+{
+	return 1U << ((start >> vmem->region_shift) % QUARRY_VMEM_NR_REGIONS);
+}
+
 /*
  * Note that a class has, or had, a segment in a region. When there is none any more is
  * only found out by a search, or when the class has none at all.
  */
 static __always_inline void note_region(struct quarry_vmem *vmem, unsigned int class, u64 start)
 {
-	vmem->regions[class] |= 1U << ((start >> vmem->region_shift) % QUARRY_VMEM_NR_REGIONS);
+	vmem->regions[class] |= region_of(vmem, start);
 }
 
 static inline u64 mask_of(const struct quarry_vmem_tag *tag)

@@ -2,9 +2,14 @@
 /*
  * Vmem: the verifier.
  *
- * Spans say what is managed. So they are walked first, and along their addresses the
- * segments, of which those in use must be found in the table, and they are counted;
- * then the tries, which must have as many, and the counters are compared with that.
+ * First the two indexes, so that what is looked up in them afterwards is found in the
+ * end: that no chain of the table and no trie has more segments than it should, and so no
+ * loop. Then the spans, which say what is managed, and along their addresses the segments,
+ * of which those in use must be found in the table. They are counted, and what the indexes
+ * and the counters say is compared with that.
+ *
+ * Any number, and any mark, may have become anything. A pointer must be NULL or lead to
+ * some tag, as what is behind another can't be told without looking there.
  */
 #include <linux/bitmap.h>
 #include <linux/errno.h>
@@ -13,7 +18,7 @@
 
 #include "vmem_index.h"
 
-/* What the walk over the segments counts. */
+/* What is counted on the way. */
 struct census {
 	u64 total;
 	u64 used;
@@ -22,6 +27,7 @@ struct census {
 	unsigned long nr_bordered;
 	unsigned long nr_used;
 	unsigned long nr_free;
+	unsigned long nr_in_classes;
 };
 
 static int fault_at(struct quarry_fault *fault, const char *what, u64 addr, u64 expected,
@@ -128,11 +134,15 @@ static int verify_spans(struct quarry_vmem *vmem, struct census *census,
 
 /* ---- The table ---- */
 
-/* That there is nothing in it but the segments in use, each of which was found there. */
+/* That there is nothing in it but segments in use, each of which will be looked up. */
 static int verify_table(const struct quarry_vmem *vmem, struct quarry_fault *fault)
 {
+	u64 end = (u64)vmem->bucket_mask + 1;
 	unsigned int nr = 0, i;
 
+	if (vmem->nr_buckets > vmem->nr_table_buckets || vmem->nr_buckets > end ||
+	    vmem->nr_buckets <= end / 2 || end & (end - 1))
+		return fault_at(fault, "buckets of the table", 0, end, vmem->nr_buckets);
 	for (i = 0; i < vmem->nr_buckets; i++) {
 		const struct quarry_vmem_tag *tag = *bucket_at(vmem, i);
 
@@ -175,7 +185,7 @@ static int verify_child(const struct quarry_vmem_tag *tag, unsigned int side,
 static int verify_node(const struct quarry_vmem *vmem, const struct quarry_vmem_tag *tag,
 		       unsigned int class, struct quarry_fault *fault)
 {
-	u64 mask = BIT_ULL(tag->own) | masks_below(tag);
+	u64 mask;
 	int err;
 
 	if (tag->state != QUARRY_VMEM_FREE)
@@ -186,6 +196,12 @@ static int verify_node(const struct quarry_vmem *vmem, const struct quarry_vmem_
 	if (tag->own != __quarry_vmem_colour(vmem, tag))
 		return fault_at(fault, "colour of a segment", tag->start,
 				__quarry_vmem_colour(vmem, tag), tag->own);
+	if (tag->bit > 63)
+		return fault_at(fault, "bit of a node", tag->start, 63, tag->bit);
+	if (!(vmem->regions[class] & region_of(vmem, tag->start)))
+		return fault_at(fault, "regions of a class", tag->start,
+				region_of(vmem, tag->start), vmem->regions[class]);
+	mask = BIT_ULL(tag->own) | masks_below(tag);
 	if (tag->mask != mask)
 		return fault_at(fault, "colours below a node", tag->start, mask, tag->mask);
 	err = verify_child(tag, 0, fault);
@@ -219,11 +235,10 @@ static int verify_trie(struct quarry_vmem *vmem, unsigned int class,
 	return 0;
 }
 
-static int verify_classes(struct quarry_vmem *vmem, unsigned long nr_free,
+static int verify_classes(struct quarry_vmem *vmem, struct census *census,
 			  struct quarry_fault *fault)
 {
 	unsigned int class;
-	unsigned long nr = 0;
 	int err;
 
 	for (class = 0; class < QUARRY_VMEM_NR_CLASSES; class++) {
@@ -234,10 +249,8 @@ static int verify_classes(struct quarry_vmem *vmem, unsigned long nr_free,
 		err = verify_trie(vmem, class, fault);
 		if (err)
 			return err;
-		nr += vmem->nr_in_class[class];
+		census->nr_in_classes += vmem->nr_in_class[class];
 	}
-	if (nr != nr_free)
-		return fault_at(fault, "free segments in classes", 0, nr_free, nr);
 	return 0;
 }
 
@@ -272,6 +285,7 @@ static int verify_totals(const struct quarry_vmem *vmem, const struct census *ce
 		{ "count of spans", census->nr_spans, vmem->nr_spans },
 		{ "count of spans to release", census->nr_bordered, vmem->nr_bordered },
 		{ "count of segments in use", census->nr_used, vmem->nr_used },
+		{ "free segments in classes", census->nr_free, census->nr_in_classes },
 	};
 	unsigned int i;
 
@@ -293,11 +307,11 @@ static int __quarry_vmem_verify(struct quarry_vmem *vmem, struct quarry_fault *f
 
 	if (vmem->broken)
 		return fault_at(fault, "out of service", 0, 0, 1);
-	err = verify_spans(vmem, &census, fault);
+	err = verify_table(vmem, fault);
 	if (!err)
-		err = verify_table(vmem, fault);
+		err = verify_classes(vmem, &census, fault);
 	if (!err)
-		err = verify_classes(vmem, census.nr_free, fault);
+		err = verify_spans(vmem, &census, fault);
 	return err ?: verify_totals(vmem, &census, fault);
 }
 
