@@ -323,6 +323,157 @@ static void the_end_is_refused_while_somebody_waits(struct kunit *test)
 	expect_end(queue, waiter, 0);
 }
 
+/* ---- Imports ---- */
+
+#define UNIT	QUANTA(8)
+
+/**
+ * struct well - where spans come from
+ * @next: where the next one begins
+ * @err: what is answered instead; 0 for nothing
+ * @nr_asked: times that it was asked
+ * @nr_given: spans that it gave
+ * @nr_back: spans that came back
+ */
+struct well {
+	u64 next;
+	int err;
+	int nr_asked;
+	int nr_given;
+	int nr_back;
+};
+
+static int draw_span(void *arg, const struct quarry_vmem_request *want, u64 *addr, u64 *size)
+{
+	struct well *well = arg;
+
+	well->nr_asked++;
+	if (READ_ONCE(well->err))
+		return well->err;
+	well->nr_given++;
+	*addr = max(well->next, want->min);
+	well->next = *addr + *size;
+	return 0;
+}
+
+static void return_span(void *arg, u64 addr, u64 size)
+{
+	struct well *well = arg;
+
+	well->nr_back++;
+}
+
+/* Lets the arena import, whose own span is full, but no more than so many units. */
+static struct well *dig(struct queue *queue, u64 units)
+{
+	struct well *well = qtest_memory(queue->test, sizeof(*well));
+
+	*well = (struct well) { .next = 2 * VBASE };
+	quarry_vmem_set_limit(queue->vmem, QUANTA(NR_QUANTA) + units * UNIT);
+	ASSERT_OK(queue->test, quarry_vmem_set_import(queue->vmem, draw_span, return_span, well,
+						      UNIT));
+	return well;
+}
+
+static void an_import_that_becomes_possible_serves_who_waits(struct kunit *test)
+{
+	struct queue *queue = test->priv;
+	struct well *well = dig(queue, 0);
+	struct waiter *waiter = come_for(queue, QUANTA(2));
+
+	KUNIT_EXPECT_EQ(test, well->nr_asked, 0);
+	quarry_vmem_set_limit(queue->vmem, QUANTA(NR_QUANTA) + UNIT - QUANTUM);
+	KUNIT_EXPECT_EQ(test, nr_waiting(queue), 1ULL);
+	quarry_vmem_set_limit(queue->vmem, QUANTA(NR_QUANTA) + UNIT);
+	expect_end(queue, waiter, 0);
+	KUNIT_EXPECT_EQ(test, waiter->addr, 2 * VBASE);
+	KUNIT_EXPECT_EQ(test, well->nr_given, 1);
+	ASSERT_OK(test, quarry_vmem_xfree(queue->vmem, waiter->addr, QUANTA(2)));
+	KUNIT_EXPECT_EQ(test, well->nr_back, 1);
+}
+
+static void who_waits_imports_once_there_is_an_import(struct kunit *test)
+{
+	struct queue *queue = test->priv;
+	struct waiter *waiter = come_for(queue, UNIT);
+	struct well *well = dig(queue, 1);
+
+	expect_end(queue, waiter, 0);
+	KUNIT_EXPECT_EQ(test, well->nr_given, 1);
+	ASSERT_OK(test, quarry_vmem_xfree(queue->vmem, waiter->addr, UNIT));
+	KUNIT_EXPECT_EQ(test, well->nr_back, 1);
+}
+
+/* Who waits gets what is free before it goes back, as he would have to import it again. */
+static void who_waits_is_served_before_a_span_goes_back(struct kunit *test)
+{
+	struct queue *queue = test->priv;
+	struct well *well = dig(queue, 1);
+	struct waiter *waiter;
+	u64 addr = 0;
+
+	ASSERT_OK(test, quarry_vmem_alloc(queue->vmem, QUANTA(3), FIRST, &addr));
+	waiter = come_for(queue, UNIT);
+	ASSERT_OK(test, quarry_vmem_free(queue->vmem, addr, QUANTA(3)));
+	expect_end(queue, waiter, 0);
+	KUNIT_EXPECT_EQ(test, waiter->addr, addr);
+	KUNIT_EXPECT_EQ(test, well->nr_given, 1);
+	KUNIT_EXPECT_EQ(test, well->nr_back, 0);
+	ASSERT_OK(test, quarry_vmem_xfree(queue->vmem, addr, UNIT));
+}
+
+static void a_span_that_goes_back_makes_room_for_another(struct kunit *test)
+{
+	struct queue *queue = test->priv;
+	struct well *well = dig(queue, 1);
+	struct quarry_vmem_request want = qtest_vmem_want(QUANTA(2), BEST);
+	struct waiter *waiter;
+	u64 addr = 0;
+
+	ASSERT_OK(test, quarry_vmem_alloc(queue->vmem, QUANTA(3), FIRST, &addr));
+	want.min = 3 * VBASE;
+	waiter = come(queue, &want);
+	ASSERT_OK(test, quarry_vmem_free(queue->vmem, addr, QUANTA(3)));
+	expect_end(queue, waiter, 0);
+	KUNIT_EXPECT_EQ(test, waiter->addr, want.min);
+	KUNIT_EXPECT_EQ(test, well->nr_given, 2);
+	KUNIT_EXPECT_EQ(test, well->nr_back, 1);
+	ASSERT_OK(test, quarry_vmem_xfree(queue->vmem, waiter->addr, QUANTA(2)));
+}
+
+static void a_wait_for_an_import_ends_when_its_time_is_over(struct kunit *test)
+{
+	struct queue *queue = test->priv;
+	struct well *well = dig(queue, 1);
+
+	well->err = -ENOSPC;
+	EXPECT_ERR(test, quarry_vmem_alloc_timeout(queue->vmem, 1, FIRST | QUARRY_VMEM_WAIT, 3,
+						   NULL), -ETIMEDOUT);
+	KUNIT_EXPECT_GE(test, well->nr_asked, 1);
+	KUNIT_EXPECT_EQ(test, nr_waiting(queue), 0ULL);
+	KUNIT_EXPECT_EQ(test, qtest_vmem_stats(queue->vmem).imported, 0ULL);
+}
+
+static void who_is_killed_imports_nothing_any_more(struct kunit *test)
+{
+	struct queue *queue = test->priv;
+	struct well *well = dig(queue, 2);
+	struct waiter *killed, *other;
+
+	well->err = -ENOSPC;
+	killed = come_for(queue, UNIT);
+	other = come_for(queue, UNIT);
+	send_sig(SIGKILL, killed->task, 1);
+	expect_end(queue, killed, -EINTR);
+	KUNIT_EXPECT_EQ(test, nr_waiting(queue), 1ULL);
+	WRITE_ONCE(well->err, 0);
+	quarry_vmem_set_limit(queue->vmem, 0);
+	expect_end(queue, other, 0);
+	KUNIT_EXPECT_EQ(test, well->nr_given, 1);
+	ASSERT_OK(test, quarry_vmem_xfree(queue->vmem, other->addr, UNIT));
+	KUNIT_EXPECT_EQ(test, well->nr_back, 1);
+}
+
 /* ---- Many CPUs ---- */
 
 #define NR_HELD		16
@@ -552,6 +703,12 @@ static struct kunit_case wait_cases[] = {
 	KUNIT_CASE(one_free_serves_several),
 	KUNIT_CASE(a_dead_first_does_not_hold_up_the_rest),
 	KUNIT_CASE(the_end_is_refused_while_somebody_waits),
+	KUNIT_CASE(an_import_that_becomes_possible_serves_who_waits),
+	KUNIT_CASE(who_waits_imports_once_there_is_an_import),
+	KUNIT_CASE(who_waits_is_served_before_a_span_goes_back),
+	KUNIT_CASE(a_span_that_goes_back_makes_room_for_another),
+	KUNIT_CASE(a_wait_for_an_import_ends_when_its_time_is_over),
+	KUNIT_CASE(who_is_killed_imports_nothing_any_more),
 	KUNIT_CASE(threads_and_interrupts_never_share_a_segment),
 	KUNIT_CASE(threads_and_interrupts_never_share_a_cached_segment),
 	KUNIT_CASE(who_waits_gets_what_is_cached),
