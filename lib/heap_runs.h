@@ -334,19 +334,20 @@ static __always_inline bool resize_free(struct quarry_heap *heap,
 static __always_inline void give_pages(struct quarry_heap *heap,
 				       struct quarry_heap_extent *extent, u32 page, u32 nr)
 {
-	u32 end = page + nr, other;
+	u32 end = page + nr, other, *words = extent->words;
+	u8 *kinds = extent->kinds;
 	long before = (long)page - 1;
 
 	lockdep_assert_held(&heap->lock);
 
-	if (is_free_start(extent->kinds[end])) {
-		other = extent->words[end];
+	if (is_free_start(kinds[end])) {
+		other = words[end];
 		if (unlikely(!absorb_run(heap, extent, end, other)))
 			return;
 		end += other;
 	}
-	if (is_free(extent->kinds[before])) {
-		other = extent->words[before];
+	if (is_free(kinds[before])) {
+		other = words[before];
 		if (unlikely(other > page)) {
 			__quarry_heap_condemn(heap, ref_of(heap, extent, page));
 			return;
