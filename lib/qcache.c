@@ -12,7 +12,8 @@
  *    them, is told in lib/vmem_qcache.c; the slots that it needs for that are here.
  *
  * 3. Bounds. Getting and putting are O(1), but for at most two magazines that are
- *    filled or flushed, each segment of which costs what it costs in the arena.
+ *    flushed, each segment of which costs what it costs in the arena, or filled with up to
+ *    eight segments, which are cut out of at most four free ones.
  *
  * 4. Running short. Before an allocation in the arena fails, what is cached here
  *    goes back to it: all of this CPU's and the depots' at once, what other CPUs

@@ -185,7 +185,8 @@ static inline u64 joint_mask(const struct quarry_vmem_tag *tag)
 }
 
 /* Recompute masks on the path, from the node before @depth up to @top. */
-static void repair_masks(struct quarry_vmem *vmem, unsigned int depth, unsigned int top)
+static __always_inline void repair_masks(struct quarry_vmem *vmem, unsigned int depth,
+					 unsigned int top)
 {
 	while (depth-- > top) {
 		struct quarry_vmem_tag *node = vmem->path[depth];
