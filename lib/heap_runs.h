@@ -91,6 +91,17 @@ static __always_inline void unmark_head(struct quarry_heap *heap,
 
 /* ---- Lists ---- */
 
+/* Where a bin's list begins. */
+static __always_inline struct quarry_heap_link *bin_head(struct quarry_heap *heap,
+							 unsigned int bin)
+{
+	struct quarry_heap_link *head = &heap->bins[bin];
+
+	/* One pointer, and not an index that is made one again for each use. */
+	OPTIMIZER_HIDE_VAR(head);
+	return head;
+}
+
 static __always_inline struct heap_run *run_at(const struct quarry_heap *heap,
 					       const struct quarry_heap_extent *extent, u32 page)
 {
@@ -166,7 +177,7 @@ static __always_inline u8 note_marks(const struct quarry_heap *heap, unsigned lo
 static __always_inline void push_run(struct quarry_heap *heap, struct heap_run *run, u32 ref,
 				     unsigned int bin)
 {
-	struct quarry_heap_link *head = &heap->bins[bin];
+	struct quarry_heap_link *head = bin_head(heap, bin);
 	struct heap_run *next = head->next;
 
 	run->prev = head;
@@ -250,7 +261,7 @@ static __always_inline bool remove_run(struct quarry_heap *heap,
 static __always_inline void pop_run(struct quarry_heap *heap, struct heap_run *run,
 				    unsigned int bin)
 {
-	struct quarry_heap_link *head = &heap->bins[bin];
+	struct quarry_heap_link *head = bin_head(heap, bin);
 	struct heap_run *next = run->link.next;
 
 	head->next = next;
