@@ -393,10 +393,10 @@ void *__quarry_heap_take_slow(struct quarry_heap *heap, size_t size, size_t alig
 {
 	lockdep_assert_held(&heap->lock);
 
-	if (may_be_long(heap, class))
-		return take_long_first(heap, size, align, class);
 	if (!class->long_pages && !class->short_blocks)
 		return take_alone(heap, size, align, class);
+	if (may_be_long(heap, class))
+		return take_long_first(heap, size, align, class);
 	return take_otherwise(heap, size, align, class);
 }
 
