@@ -314,7 +314,8 @@ u64 quarry_heap_destroy(struct quarry_heap *heap, quarry_heap_flush_t flush, voi
 	u64 nr = end(heap, true, flush, ctx);
 
 	if (nr)
-		pr_warn("quarry: heap %s destroyed with %llu blocks in use\n", heap->name, nr);
+		pr_warn_ratelimited("quarry: heap %s destroyed with %llu blocks in use\n",
+				    heap->name, nr);
 	return nr;
 }
 EXPORT_SYMBOL_GPL(quarry_heap_destroy);

@@ -77,23 +77,24 @@ int quarry_vmem_init(struct quarry_vmem *vmem, const char *name, u64 base, u64 s
 }
 EXPORT_SYMBOL_GPL(quarry_vmem_init);
 
-/* One line for each of the first segments in use. */
+/* One line for each of the first segments in use, counted from where the arena begins. */
 static void list_used(struct quarry_vmem *vmem)
 {
 	struct quarry_vmem_segment segment;
 	unsigned int nr = 0;
-	u64 addr = 0;
+	u64 base, addr;
 
-	while (nr < NR_LISTED && !quarry_vmem_next(vmem, addr, &segment)) {
+	if (quarry_vmem_next(vmem, 0, &segment))
+		return;
+	base = segment.addr;
+	do {
 		if (segment.state != QUARRY_VMEM_FREE) {
-			pr_warn("quarry: vmem %s: still in use: 0x%llx, size 0x%llx\n",
-				vmem->name, segment.addr, segment.size);
+			pr_warn("quarry: vmem %s: still in use: +0x%llx, size 0x%llx\n",
+				vmem->name, segment.addr - base, segment.size);
 			nr++;
 		}
 		addr = segment.addr + segment.size;
-		if (!addr)
-			break;
-	}
+	} while (nr < NR_LISTED && addr && !quarry_vmem_next(vmem, addr, &segment));
 }
 
 /* What an arena knows of spans, none of which is in use. */
