@@ -1032,13 +1032,23 @@ int quarry_buddy_reserve(struct quarry_buddy *buddy, u64 addr, u64 size)
 }
 EXPORT_SYMBOL_GPL(quarry_buddy_reserve);
 
-/* Whether the block that starts at a page takes the whole pages that a size takes. */
-static bool has_size(struct quarry_buddy *buddy, unsigned long page, u64 size)
+/* Whether the pieces of the block that starts at a page are so many pages together. */
+static noinline bool has_pages(struct quarry_buddy *buddy, unsigned long page, unsigned long nr)
 {
 	struct page_range block;
 
-	return block_around(buddy, page, &block) &&
-	       block.end - block.start == ((size - 1) >> buddy->page_shift) + 1;
+	return block_around(buddy, page, &block) && block.end - block.start == nr;
+}
+
+/* Whether the block that starts at a page takes the whole pages that a size takes. */
+static __always_inline bool has_size(struct quarry_buddy *buddy, unsigned long page, u64 size)
+{
+	unsigned long nr = ((size - 1) >> buddy->page_shift) + 1;
+	unsigned long first = BIT(*tag_of(buddy, page) - used_tag(0));
+
+	if (likely(nr == first))
+		return !is_later_piece(*tag_of(buddy, page + first));
+	return has_pages(buddy, page, nr);
 }
 
 /* Free the block at an address; one of another size than @size, if that isn't 0, is refused. */
