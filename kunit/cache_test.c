@@ -858,6 +858,26 @@ static void fini_by_force_gives_everything_back(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, qtest_backing_used(test->priv), 0ULL);
 }
 
+/* The memory that its CPUs' shares were in is somebody else's by then. */
+static void after_fini_nothing_is_served(struct kunit *test)
+{
+	struct quarry_cache *cache = cache_of(test, 64);
+	void *object = quarry_cache_alloc(cache, 0);
+	u64 nr_used = 1;
+
+	EXPECT_OK(test, quarry_cache_free(cache, object));
+	EXPECT_OK(test, quarry_cache_fini(cache, false, NULL));
+	qtest_forget(test, cache);
+	KUNIT_EXPECT_NULL(test, quarry_cache_alloc(cache, 0));
+	KUNIT_EXPECT_NULL(test, quarry_cache_alloc(cache, QUARRY_SLAB_ZERO));
+	KUNIT_EXPECT_EQ(test, quarry_cache_alloc_bulk(cache, 0, 1, &object), 0U);
+	KUNIT_EXPECT_EQ(test, quarry_cache_drain(cache), 0U);
+	KUNIT_EXPECT_EQ(test, quarry_cache_reclaim(cache, 1), 0U);
+	EXPECT_OK(test, quarry_cache_fini(cache, false, &nr_used));
+	KUNIT_EXPECT_EQ(test, nr_used, 0ULL);
+	KUNIT_EXPECT_EQ(test, qtest_backing_used(test->priv), 0ULL);
+}
+
 static struct kunit_case cache_cases[] = {
 	KUNIT_CASE(init_refuses_what_cannot_be),
 	KUNIT_CASE(init_without_memory_leaves_nothing),
@@ -891,6 +911,7 @@ static struct kunit_case cache_cases[] = {
 	KUNIT_CASE(other_cpus_give_back_when_asked),
 	KUNIT_CASE(fini_is_refused_while_objects_are_out),
 	KUNIT_CASE(fini_by_force_gives_everything_back),
+	KUNIT_CASE(after_fini_nothing_is_served),
 	{}
 };
 

@@ -192,6 +192,20 @@ static void address_zero_is_never_cached(struct kunit *test)
 	ASSERT_OK(test, quarry_vmem_free(vmem, 0, QUANTA(8)));
 }
 
+static void caches_are_taken_away_once(struct kunit *test)
+{
+	struct cached *cached = test->priv;
+	struct quarry_vmem *vmem = &cached->space->vmem;
+	u64 addr = 0;
+
+	ASSERT_OK(test, quarry_vmem_alloc(vmem, QUANTUM, FIRST, &addr));
+	ASSERT_OK(test, quarry_vmem_free(vmem, addr, QUANTUM));
+	quarry_qcaches_fini(&cached->qcaches);
+	KUNIT_EXPECT_EQ(test, qtest_backing_used(cached->backing), 0ULL);
+	quarry_qcaches_fini(&cached->qcaches);
+	expect_all_free(test, vmem);
+}
+
 static struct kunit_case qcache_cases[] = {
 	KUNIT_CASE(caches_that_can_not_be_are_refused),
 	KUNIT_CASE(what_is_freed_is_given_out_again),
@@ -199,6 +213,7 @@ static struct kunit_case qcache_cases[] = {
 	KUNIT_CASE(no_segment_is_given_out_twice),
 	KUNIT_CASE(what_is_cached_is_free_for_its_users),
 	KUNIT_CASE(address_zero_is_never_cached),
+	KUNIT_CASE(caches_are_taken_away_once),
 	{}
 };
 

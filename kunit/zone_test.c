@@ -531,6 +531,24 @@ static void everything_is_found_again(struct kunit *test)
 	compare(trial);
 }
 
+static void after_fini_nothing_is_served(struct kunit *test)
+{
+	struct quarry_zone *zone = new_zone(test, 0);
+	void *object = quarry_zone_alloc(zone, 100, 0, 0);
+	u64 nr_used = 1;
+
+	EXPECT_OK(test, quarry_zone_free(zone, object));
+	EXPECT_OK(test, quarry_zone_fini(zone, false, NULL));
+	qtest_forget(test, zone);
+	KUNIT_EXPECT_NULL(test, quarry_zone_alloc(zone, 100, 0, 0));
+	EXPECT_ERR(test, quarry_zone_free(zone, object), -EINVAL);
+	KUNIT_EXPECT_EQ(test, quarry_zone_usable_size(zone, object), (size_t)0);
+	KUNIT_EXPECT_EQ(test, quarry_zone_reclaim(zone, 1), 0U);
+	EXPECT_OK(test, quarry_zone_fini(zone, false, &nr_used));
+	KUNIT_EXPECT_EQ(test, nr_used, 0ULL);
+	KUNIT_EXPECT_EQ(test, qtest_backing_used(test->priv), 0ULL);
+}
+
 static struct kunit_case zone_cases[] = {
 	KUNIT_CASE(each_size_has_the_smallest_class_that_serves_it),
 	KUNIT_CASE(sizes_that_cannot_be_have_no_class),
@@ -547,6 +565,7 @@ static struct kunit_case zone_cases[] = {
 	KUNIT_CASE(reclaim_gives_back_what_nobody_uses),
 	KUNIT_CASE(memory_moves_between_classes),
 	KUNIT_CASE(fini_is_refused_while_objects_are_out),
+	KUNIT_CASE(after_fini_nothing_is_served),
 	KUNIT_CASE(a_small_region_serves_small_sizes),
 	KUNIT_CASE_PARAM(everything_is_found_again, mode_gen_params),
 	{}

@@ -217,6 +217,8 @@ noinline void *__quarry_cache_alloc(struct quarry_cache *cache, unsigned int fla
 {
 	if (cache->special & CACHE_DEBUG)
 		return __quarry_cache_debug_alloc(cache, flags, caller);
+	if (unlikely(cache->special & CACHE_ENDED))
+		return __quarry_cache_fail(cache);
 	if (__quarry_cache_refuse_flags(cache, flags, caller))
 		return NULL;
 	if (quarry_inject_armed() && __quarry_cache_is_injected(cache, flags))

@@ -247,7 +247,8 @@ static u64 nr_retired(const struct quarry_cache *cache)
  * @force: end it even if objects are in use, which are gone then
  * @nr_used: set to the number of objects in use; may be NULL
  *
- * What is in use is told in the log, as quarry_slab_fini() does it.
+ * What is in use is told in the log, as quarry_slab_fini() does it. Nothing is served
+ * afterwards; to end it once more does nothing, and succeeds.
  *
  * Context: process context, may sleep. O(slabs), and quarry_magazines_drain().
  * Return: 0; -EBUSY if objects are in use and @force isn't set: then the cache goes on
@@ -259,6 +260,11 @@ int quarry_cache_fini(struct quarry_cache *cache, bool force, u64 *nr_used)
 	struct quarry_backend *backend = cache->slab.backend;
 	u64 nr;
 	int err;
+
+	if (nr_used)
+		*nr_used = 0;
+	if (cache->special & CACHE_ENDED)
+		return 0;
 
 	/* From here on nobody gives what is in magazines back but we. */
 	quarry_backend_del_reclaimer(backend, &cache->reclaimer);
@@ -273,6 +279,7 @@ int quarry_cache_fini(struct quarry_cache *cache, bool force, u64 *nr_used)
 		quarry_backend_add_reclaimer(backend, &cache->reclaimer);
 		return err;
 	}
+	cache->special = CACHE_ENDED;
 	quarry_magazines_fini(&cache->magazines);
 	give_memory(cache);
 	fini_source(cache);

@@ -12,6 +12,7 @@
 /* Why a cache's calls take the long way. */
 #define CACHE_CTOR	BIT(0)
 #define CACHE_DEBUG	BIT(1)
+#define CACHE_ENDED	BIT(2)
 
 /* An item of the magazines is where the slab says that an object starts. */
 static inline unsigned long cache_item(const struct quarry_cache *cache, const void *object)

@@ -823,6 +823,10 @@ unsigned int quarry_magazines_drain(struct quarry_magazines *magazines)
 {
 	unsigned int cpu;
 
+	/* Nothing is kept, or they have ended, and the shares are somebody else's. */
+	if (!magazines->max)
+		return 0;
+
 	cpus_read_lock();
 	for (cpu = 0; cpu < nr_cpu_ids; cpu++)
 		if (cpu_online(cpu))
@@ -930,6 +934,7 @@ static void unwatch_cpus(struct quarry_magazines *magazines)
 {
 	mutex_lock(&watch_lock);
 	cpuhp_state_remove_instance_nocalls(watch_state, &magazines->hotplug);
+	INIT_HLIST_NODE(&magazines->hotplug);
 	if (!--nr_watched)
 		cpuhp_remove_multi_state(watch_state);
 	mutex_unlock(&watch_lock);
@@ -1001,18 +1006,23 @@ EXPORT_SYMBOL_GPL(quarry_magazines_init);
  * quarry_magazines_fini() - flush everything, and end
  * @magazines: the magazines; nobody uses them any more, nor is going to
  *
+ * Does nothing if they have ended already.
+ *
  * Context: process context, may sleep. As quarry_magazines_drain().
  */
 void quarry_magazines_fini(struct quarry_magazines *magazines)
 {
 	unsigned int cpu;
 
+	if (hlist_unhashed(&magazines->hotplug))
+		return;
 	unwatch_cpus(magazines);
 	/* Who was asked for its magazines is about to answer. */
 	for (cpu = 0; cpu < nr_cpu_ids; cpu++)
 		while (atomic_read_acquire(&magazines->cpus[cpu].asked))
 			cpu_relax();
 	quarry_magazines_drain(magazines);
+	magazines->max = 0;
 }
 EXPORT_SYMBOL_GPL(quarry_magazines_fini);
 

@@ -231,16 +231,19 @@ EXPORT_SYMBOL_GPL(quarry_qcaches_init);
  * quarry_qcaches_fini() - take an arena's quantum caches away
  * @qcaches: the caches; nobody uses the arena meanwhile
  *
- * What they hold goes back to the arena.
+ * What they hold goes back to the arena. Does nothing if they were taken away already.
  *
  * Context: process context, may sleep. As quarry_qcaches_drain().
  */
 void quarry_qcaches_fini(struct quarry_qcaches *qcaches)
 {
+	if (!qcaches->memory)
+		return;
 	quarry_backend_del_reclaimer(qcaches->backend, &qcaches->reclaimer);
 	quarry_vmem_set_qcache(qcaches->vmem, NULL);
 	fini_qcaches(qcaches, qcaches->nr);
 	quarry_backend_give(qcaches->backend, qcaches->memory, memory_size(qcaches));
+	qcaches->memory = NULL;
 	fini_source(qcaches);
 }
 EXPORT_SYMBOL_GPL(quarry_qcaches_fini);

@@ -334,6 +334,7 @@ static void fini_shared(struct quarry_zone *zone)
 {
 	if (zone->memory)
 		quarry_backend_give(zone->backend, zone->memory, quarry_zone_memory_size());
+	zone->memory = NULL;
 	quarry_slab_fini(&zone->magazines, true, NULL);
 	quarry_slab_fini(&zone->headers, true, NULL);
 }
@@ -442,7 +443,8 @@ static u64 count_used(struct quarry_zone *zone, bool tell)
  * @force: end it even if objects are in use, which are gone then
  * @nr_used: set to the number of objects in use; may be NULL
  *
- * What is in use is told in the log, class by class.
+ * What is in use is told in the log, class by class. Nothing is served afterwards; to end
+ * it once more does nothing, and succeeds.
  *
  * Context: process context, may sleep. O(slabs), and quarry_cache_drain() of all classes.
  * Return: 0; -EBUSY if objects are in use and @force isn't set: then the zone goes on.
