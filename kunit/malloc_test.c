@@ -103,6 +103,8 @@ static void limits_are_those_that_were_told(struct kunit *test)
 static void one_that_is_all_zeroes_serves_nothing(struct kunit *test)
 {
 	struct quarry_malloc *none = kunit_kzalloc(test, sizeof(*none), GFP_KERNEL);
+	struct quarry_malloc_stats stats = { .nr_used = 1 };
+	u64 nr_used = 1;
 	int here;
 
 	KUNIT_ASSERT_NOT_NULL(test, none);
@@ -114,6 +116,11 @@ static void one_that_is_all_zeroes_serves_nothing(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, quarry_malloc_usable_size(none, &here), (size_t)0);
 	EXPECT_OK(test, quarry_malloc_free(none, NULL));
 	EXPECT_ERR(test, quarry_malloc_free(none, &here), -ENODEV);
+	quarry_malloc_stats(none, &stats);
+	KUNIT_EXPECT_EQ(test, stats.nr_used + stats.nr_misuses, 0ULL);
+	EXPECT_OK(test, quarry_malloc_verify(none, NULL));
+	EXPECT_OK(test, quarry_malloc_fini(none, &nr_used));
+	KUNIT_EXPECT_EQ(test, nr_used, 0ULL);
 }
 
 static void fini_is_refused_while_large_blocks_are_out(struct kunit *test)

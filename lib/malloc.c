@@ -615,6 +615,7 @@ int quarry_malloc_fini(struct quarry_malloc *malloc, u64 *nr_used)
 {
 	struct quarry_malloc_stats stats;
 
+	/* Of one that has ended these are all zeroes. */
 	quarry_malloc_stats(malloc, &stats);
 	if (nr_used)
 		*nr_used = stats.nr_used;
@@ -645,13 +646,17 @@ EXPORT_SYMBOL_GPL(quarry_malloc_usable_size);
 /**
  * quarry_malloc_stats() - the figures of this moment
  * @malloc: whose
- * @stats: filled in
+ * @stats: filled in; all zeroes if @malloc is
  *
  * Context: any but NMI. O(1).
  */
 void quarry_malloc_stats(struct quarry_malloc *malloc, struct quarry_malloc_stats *stats)
 {
 	unsigned long irq;
+
+	*stats = (struct quarry_malloc_stats) {};
+	if (!malloc->zone)
+		return;
 
 	raw_spin_lock_irqsave(&malloc->lock, irq);
 	*stats = (struct quarry_malloc_stats) {
@@ -736,12 +741,15 @@ static int verify(struct quarry_malloc *malloc, struct quarry_fault *fault)
  * Zone, heap and buddy have verifiers of their own.
  *
  * Context: any but NMI; interrupts are off all the while. O(pages).
- * Return: 0; -EUCLEAN if something doesn't hold.
+ * Return: 0, also if @malloc is all zeroes; -EUCLEAN if something doesn't hold.
  */
 int quarry_malloc_verify(struct quarry_malloc *malloc, struct quarry_fault *fault)
 {
 	unsigned long irq;
 	int err;
+
+	if (!malloc->zone)
+		return 0;
 
 	raw_spin_lock_irqsave(&malloc->lock, irq);
 	err = verify(malloc, fault);
