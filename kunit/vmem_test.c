@@ -109,6 +109,23 @@ static void an_arena_is_made_in_a_backend(struct kunit *test)
 	qtest_backing_close(test, backing);
 }
 
+static void after_its_end_an_arena_takes_no_memory(struct kunit *test)
+{
+	struct qtest_backing *backing = qtest_backing(test, PAGES(16), PAGES(16), PAGE);
+	struct quarry_vmem *vmem = qtest_memory(test, sizeof(*vmem));
+	u64 addr;
+
+	ASSERT_OK(test, quarry_vmem_init(vmem, test->name, VBASE, QUANTA(64), QUANTUM, NULL, 0,
+					 &backing->backend));
+	addr = qtest_vmem_alloc(test, vmem, 1);
+	EXPECT_OK(test, quarry_vmem_free(vmem, addr, 1));
+	EXPECT_OK(test, quarry_vmem_fini(vmem));
+	EXPECT_ERR(test, quarry_vmem_alloc(vmem, 1, BEST, &addr), -ENOSPC);
+	EXPECT_ERR(test, quarry_vmem_free(vmem, VBASE, 1), -EINVAL);
+	EXPECT_OK(test, quarry_vmem_fini(vmem));
+	qtest_backing_close(test, backing);
+}
+
 static void who_can_not_be_made_leaves_nothing(struct kunit *test)
 {
 	struct qtest_backing *backing = qtest_backing(test, PAGES(16), PAGES(16), PAGE);
@@ -360,6 +377,7 @@ static struct kunit_case vmem_cases[] = {
 	KUNIT_CASE(an_arena_needs_two_tags),
 	KUNIT_CASE(the_end_is_refused_while_a_segment_is_in_use),
 	KUNIT_CASE(an_arena_is_made_in_a_backend),
+	KUNIT_CASE(after_its_end_an_arena_takes_no_memory),
 	KUNIT_CASE(who_can_not_be_made_leaves_nothing),
 	KUNIT_CASE(sizes_are_rounded_up_to_the_quantum),
 	KUNIT_CASE(rounding_never_overflows),

@@ -142,6 +142,7 @@ int quarry_vmem_fini(struct quarry_vmem *vmem)
 		return -EBUSY;
 	}
 	__quarry_vmem_give_back(vmem);
+	vmem->backend = NULL;
 	return 0;
 }
 EXPORT_SYMBOL_GPL(quarry_vmem_fini);
