@@ -148,7 +148,8 @@ enum quarry_vmem_which {
  * @size: to be set to its size; holds @want->size already
  *
  * Called with no lock held, in the context of the allocation (process context
- * if that waits).
+ * if that waits). It may use the arena, but an allocation there that finds no room
+ * calls it again.
  *
  * Return: 0; an errno if there is none.
  */
@@ -170,7 +171,8 @@ typedef void (*quarry_vmem_release_t)(void *arg, u64 addr, u64 size);
  * @arg: as given to quarry_vmem_set_reclaim()
  *
  * Called with no lock held, once for each allocation that finds no room and can't
- * import any, which is then tried once more.
+ * import any, which is then tried once more. It frees, and doesn't allocate in the
+ * arena, as what finds no room there calls it again.
  */
 typedef void (*quarry_vmem_reclaim_t)(void *arg);
 
