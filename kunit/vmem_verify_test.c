@@ -84,6 +84,8 @@ static void verify_names_every_wrong_counter(struct kunit *test)
 	EXPECT_FAULT(test, vmem->peak, vmem->used - 1, "peak below the size in use");
 	EXPECT_FAULT(test, vmem->nr_free_tags, vmem->nr_free_tags + 1, "count of free tags");
 	EXPECT_FAULT(test, vmem->nr_tags, vmem->nr_tags + 1, "count of tags");
+	EXPECT_FAULT(test, vmem->lowest, vmem->lowest + QUANTA(1), "lowest address");
+	EXPECT_FAULT(test, vmem->highest, vmem->highest - 1, "highest address");
 	EXPECT_FAULT(test, vmem->broken, true, "out of service");
 }
 

@@ -78,13 +78,10 @@
 /* What the log takes for the arena's own addresses: from its first span to its last. */
 static void describe_range(struct quarry_vmem *vmem, struct quarry_misuse *misuse)
 {
-	struct span *first = rb_entry_safe(rb_first(&vmem->spans), struct span, node);
-	struct span *last = rb_entry_safe(rb_last(&vmem->spans), struct span, node);
-
-	if (!first)
+	if (RB_EMPTY_ROOT(&vmem->spans))
 		return;
-	misuse->base = first->start;
-	misuse->size = span_last(last) - first->start + 1 ?: U64_MAX;
+	misuse->base = vmem->lowest;
+	misuse->size = vmem->highest - vmem->lowest + 1 ?: U64_MAX;
 }
 
 /* Count and log a call that can't be right; @err is passed through. */
@@ -109,15 +106,22 @@ noinline __cold int __quarry_vmem_refuse(struct quarry_vmem *vmem, int err, cons
 	return err;
 }
 
+/* All flags that can be right, as a set: one strategy, and at most one of the others. */
+#define RIGHT_STRATEGIES \
+	(BIT(QUARRY_VMEM_FIRSTFIT) | BIT(QUARRY_VMEM_BESTFIT) | BIT(QUARRY_VMEM_NEXTFIT))
+#define RIGHT_FLAGS \
+	(RIGHT_STRATEGIES | RIGHT_STRATEGIES << QUARRY_VMEM_WAIT | \
+	 RIGHT_STRATEGIES << QUARRY_VMEM_NOWAIT)
+
 static __always_inline const char *check_flags(unsigned int flags)
 {
+	if (likely(flags <= QUARRY_VMEM_FLAGS && RIGHT_FLAGS >> flags & 1))
+		return NULL;
 	if (flags & ~QUARRY_VMEM_FLAGS)
 		return "unknown flags";
 	if (!is_power_of_2(flags & QUARRY_VMEM_STRATEGIES))
 		return "not exactly one strategy";
-	if (flags & QUARRY_VMEM_WAIT && flags & QUARRY_VMEM_NOWAIT)
-		return "both to wait and not to";
-	return NULL;
+	return "both to wait and not to";
 }
 
 /* What is wrong with alignment, phase and boundary; NULL if nothing is. */
@@ -143,35 +147,38 @@ check_places(const struct quarry_vmem *vmem, const struct quarry_vmem_request *r
 	return NULL;
 }
 
-/* What a request asks for; returns what is wrong with it, or NULL. */
+/* What is wrong with a request, or NULL. */
 static __always_inline const char *
-understand(const struct quarry_vmem *vmem, const struct quarry_vmem_request *request,
-	   struct want *want)
+check_request(const struct quarry_vmem *vmem, const struct quarry_vmem_request *request)
 {
 	u64 size = round_size(vmem, request->size);
-	const char *what;
 
 	if (!size)
 		return request->size ? "size overflows" : "size is zero";
-	what = check_flags(request->flags) ?: check_places(vmem, request, size);
-	if (what)
-		return what;
 	if (request->min > request->max)
 		return "window is empty";
+	return check_flags(request->flags) ?: check_places(vmem, request, size);
+}
 
+/* What a request that can be right asks for. */
+static __always_inline void understand(const struct quarry_vmem *vmem,
+				       const struct quarry_vmem_request *request,
+				       struct want *want)
+{
 	*want = (struct want) {
-		.size = size,
+		.size = round_size(vmem, request->size),
 		.align = max(request->align, quantum(vmem)),
 		.phase = request->phase,
 		.nocross = request->nocross,
 		.min = request->min,
 		.max = request->max,
 		.strategy = request->flags & QUARRY_VMEM_STRATEGIES,
+		.state = QUARRY_VMEM_XUSED,
+		.colours = U64_MAX,
 	};
-	want->colours = U64_MAX;
+
 	if (want->align > quantum(vmem) || want->nocross)
 		want->colours = __quarry_vmem_colours_for(vmem, want);
-	return NULL;
 }
 
 /* ---- Segments ---- */
@@ -316,7 +323,8 @@ int __quarry_vmem_take(struct quarry_vmem *vmem, struct want *want)
 	return take(vmem, want);
 }
 
-static noinline int take_locked(struct quarry_vmem *vmem, struct want *want)
+/* The same with the lock, and seeing to the tags if they run low. */
+static __always_inline int lock_and_take(struct quarry_vmem *vmem, struct want *want)
 {
 	unsigned long irq;
 	bool tend;
@@ -331,10 +339,16 @@ static noinline int take_locked(struct quarry_vmem *vmem, struct want *want)
 	return err;
 }
 
+/* Where a second attempt is made. */
+static noinline int take_again(struct quarry_vmem *vmem, struct want *want)
+{
+	return lock_and_take(vmem, want);
+}
+
 /* Take what is wanted, or fetch a span or tags for it. No lock is held. */
 int __quarry_vmem_fetch(struct quarry_vmem *vmem, struct want *want)
 {
-	int err = take_locked(vmem, want);
+	int err = take_again(vmem, want);
 
 	return err == -ENOSPC ? __quarry_vmem_import(vmem, want) : err;
 }
@@ -401,7 +415,7 @@ static noinline int obtain(struct quarry_vmem *vmem, struct want *want, unsigned
 	want->sure = waits;
 	if (!waits || !READ_ONCE(vmem->nr_waiters)) {
 		if (err == -ENOMEM)
-			err = take_locked(vmem, want);
+			err = take_again(vmem, want);
 		if (err == -ENOSPC)
 			err = __quarry_vmem_import(vmem, want);
 		if (err == -ENOSPC && reclaim(vmem))
@@ -423,7 +437,7 @@ static __always_inline int obtain_quickly(struct quarry_vmem *vmem, struct want 
 	int err = -ENOSPC;
 
 	if (likely(!(flags & QUARRY_VMEM_WAIT) || !READ_ONCE(vmem->nr_waiters)))
-		err = take_locked(vmem, want);
+		err = lock_and_take(vmem, want);
 	if (unlikely(err))
 		return obtain(vmem, want, flags, timeout, addr, err);
 	if (addr)
@@ -640,6 +654,19 @@ int quarry_vmem_alloc_timeout(struct quarry_vmem *vmem, u64 size, unsigned int f
 }
 EXPORT_SYMBOL_GPL(quarry_vmem_alloc_timeout);
 
+/*
+ * What a request that can be right asks for. Not inline, so that the check of a request needs
+ * nothing on the stack.
+ */
+static noinline int xalloc(struct quarry_vmem *vmem, const struct quarry_vmem_request *request,
+			   u64 *addr)
+{
+	struct want want;
+
+	understand(vmem, request, &want);
+	return obtain_quickly(vmem, &want, request->flags, request->timeout, addr);
+}
+
 /**
  * quarry_vmem_xalloc() - allocate a segment with constraints
  * @vmem: the arena
@@ -661,18 +688,14 @@ EXPORT_SYMBOL_GPL(quarry_vmem_alloc_timeout);
 int quarry_vmem_xalloc(struct quarry_vmem *vmem, const struct quarry_vmem_request *request,
 		       u64 *addr)
 {
-	const char *what = "no request";
-	struct want want;
+	const char *what = request ? check_request(vmem, request) : "no request";
 
-	if (request)
-		what = understand(vmem, request, &want);
 	if (unlikely(what))
 		return __quarry_vmem_refuse(vmem, -EINVAL, what, request ? request->size : 0,
 					    _RET_IP_);
 	if (quarry_inject_armed() && is_injected(vmem, request->size, request->flags))
 		return count_failure(vmem, request->size, -ENOSPC);
-	want.state = QUARRY_VMEM_XUSED;
-	return obtain_quickly(vmem, &want, request->flags, request->timeout, addr);
+	return xalloc(vmem, request, addr);
 }
 EXPORT_SYMBOL_GPL(quarry_vmem_xalloc);
 

@@ -333,6 +333,8 @@ struct quarry_vmem {
 	unsigned long nr_tags;
 
 	struct rb_root spans;
+	u64 lowest;				/* addresses of any span */
+	u64 highest;
 	unsigned long nr_spans;
 	unsigned long nr_bordered;		/* spans to be released */
 	struct list_head waiters;

@@ -26,8 +26,9 @@
  *    then it asks each class for its lowest segment from there on. Behind the last
  *    segment it goes on with the first.
  *
- * 3. A window of a few segments is looked through from end to end, as most classes
- *    would be asked in vain; and one that lies in a large free segment is that one's.
+ * 3. If all of the arena will do, the first class that has a wanted colour mostly decides, and
+ *    the lowest segment of that is at the end of one way down its trie. A window of a few
+ *    segments is looked through from end to end, as most classes would be asked in vain.
  *
  * Bounds, for L levels of a class's trie (log2 of its segments; at most 65) and C
  * classes with segments that are large enough (at most 356; 128 and four a doubling):
@@ -44,7 +45,6 @@
 #include <linux/align.h>
 #include <linux/lockdep.h>
 #include <linux/log2.h>
-#include <linux/math64.h>
 
 #include "vmem_index.h"
 
@@ -59,7 +59,7 @@ static const u64 every[] = {
 
 static inline bool crosses(u64 start, u64 size, u64 nocross)
 {
-	return nocross && (start ^ (start + (size - 1))) & -nocross;
+	return (start ^ (start + (size - 1))) & -nocross;
 }
 
 /* The lowest start at or above @from with the wanted alignment and phase; false if none. */
@@ -105,10 +105,14 @@ noinline u64 __quarry_vmem_colours_for(const struct quarry_vmem *vmem, const str
 }
 
 /* The colours that can serve in segments that are @quanta larger than those of @mask. */
-static inline u64 smear(u64 mask, unsigned int quanta)
+static __always_inline u64 smear(u64 mask, unsigned int quanta)
 {
-	while (quanta-- && mask != U64_MAX)
-		mask |= ror64(mask, 1);
+	unsigned int done = 1, step;
+
+	for (; quanta && mask != U64_MAX; quanta -= step, done += step) {
+		step = min(done, quanta);
+		mask |= ror64(mask, step);
+	}
 	return mask;
 }
 
@@ -154,21 +158,15 @@ descend(struct quarry_vmem *vmem, struct quarry_vmem_tag *node, u64 colours, uns
 	return left;
 }
 
-/* The lowest and the highest start that there may be below a node. */
-static __always_inline u64 lowest_below(const struct quarry_vmem_tag *node)
-{
-	return node->start & -(2ULL << node->bit);
-}
-
-static __always_inline u64 highest_below(const struct quarry_vmem_tag *node)
-{
-	return node->start | ((2ULL << node->bit) - 1);
-}
-
-/* Whether there may be one from @from to @max. */
+/*
+ * Whether there may be a start from @from to @max below a node, which is there itself or not:
+ * then the nearer of the two differs from the node's in no bit above the node's.
+ */
 static __always_inline bool meets(const struct quarry_vmem_tag *node, u64 from, u64 max)
 {
-	return lowest_below(node) <= max && highest_below(node) >= from;
+	u64 start = node->start, bound = start < from ? from : start > max ? max : start;
+
+	return (start ^ bound) >> node->bit <= 1;
 }
 
 /* The lowest segment of a trie that serves and starts from @from to @max. */
@@ -200,6 +198,24 @@ static __always_inline struct spot lowest_of(struct quarry_vmem *vmem,
 	} while (node);
 	want->steps += nr;
 	return spot;
+}
+
+/* Of a trie that has one of some colours, the lowest segment that does. */
+static __always_inline struct quarry_vmem_tag *lowest_coloured(struct quarry_vmem_tag *node,
+							       u64 colours)
+{
+	struct quarry_vmem_tag *best = NULL, *left;
+	u64 low = U64_MAX;
+
+	do {
+		if (colours >> node->own & 1 && node->start <= low) {
+			low = node->start;
+			best = node;
+		}
+		left = node->child[0];
+		node = left && left->mask & colours ? left : node->child[1];
+	} while (node && node->mask & colours);
+	return best;
 }
 
 /* The better of what is known and a segment, if that serves. */
@@ -291,7 +307,8 @@ static __always_inline struct spot search_exact(struct quarry_vmem *vmem, unsign
 {
 	u64 size = (u64)QUARRY_VMEM_NR_EXACT << vmem->quantum_shift;
 	u64 max = want->max - (want->size - 1);
-	u32 regions = regions_of(vmem, reach(size, want), max);
+	u64 from = reach(size, want);
+	u32 regions = regions_of(vmem, from, max);
 	u64 classes = vmem->avail[class / 64] & U64_MAX << (class % 64);
 	unsigned int before = class, first = class - class % 64;
 	u64 colours = want->colours;
@@ -302,16 +319,15 @@ static __always_inline struct spot search_exact(struct quarry_vmem *vmem, unsign
 			struct quarry_vmem_tag *root;
 
 			class = first + __ffs64(classes);
-			root = vmem->roots[class];
 			want->steps++;
 			if (!(vmem->regions[class] & regions))
 				continue;
 			colours = smear(colours, class - before);
 			before = class;
+			root = vmem->roots[class];
 			if (!(root->mask & colours))
 				continue;
-			spot = lowest_of(vmem, root, class_reach(vmem, class, want), max,
-					 colours, want);
+			spot = lowest_of(vmem, root, from, max, colours, want);
 			if (spot.tag)
 				return spot;
 		}
@@ -320,6 +336,33 @@ static __always_inline struct spot search_exact(struct quarry_vmem *vmem, unsign
 			return spot;
 		classes = vmem->avail[first / 64];
 	}
+}
+
+/*
+ * The first class of one size that has a wanted colour, if any part of the arena will do: its
+ * lowest such segment serves, but for alignments and boundaries of more than 64 quanta, for
+ * which the whole search has to be made.
+ */
+static __always_inline struct spot search_quickly(struct quarry_vmem *vmem, struct want *want)
+{
+	unsigned int class = class_of(want->size >> vmem->quantum_shift), before = class;
+	u64 colours = want->colours;
+	struct spot spot = {};
+
+	for (; (class = class_from(vmem, class)) < QUARRY_VMEM_NR_EXACT; class++) {
+		struct quarry_vmem_tag *root = vmem->roots[class];
+
+		want->steps++;
+		colours = smear(colours, class - before);
+		before = class;
+		if (root->mask & colours) {
+			spot.tag = lowest_coloured(root, colours);
+			if (!fits(spot.tag, want, &spot.start))
+				spot.tag = NULL;
+			break;
+		}
+	}
+	return spot;
 }
 
 /* In classes of several sizes. */
@@ -406,29 +449,11 @@ struct quarry_vmem_tag *__quarry_vmem_largest(struct quarry_vmem *vmem)
 
 /* ---- Small windows ---- */
 
-/*
- * A free segment of the last class that has any, if the window lies in it, or NULL: where
- * much is free in one piece, all other classes would be asked in vain.
- */
-static struct quarry_vmem_tag *window_holder(const struct quarry_vmem *vmem,
-					     const struct want *want)
-{
-	unsigned int word = ARRAY_SIZE(vmem->avail);
-	struct quarry_vmem_tag *tag;
-
-	while (word-- > QUARRY_VMEM_NR_EXACT / 64 && !vmem->avail[word])
-		;
-	if (word < QUARRY_VMEM_NR_EXACT / 64)
-		return NULL;
-	tag = vmem->roots[word * 64 + fls64(vmem->avail[word]) - 1];
-	return tag->start <= want->min && last_of(tag) >= want->max ? tag : NULL;
-}
-
-/* Whether a window has no more than a few segments of average size. */
-static inline bool is_narrow(const struct quarry_vmem *vmem, const struct want *want)
+/* Whether a window has no more than a few segments of average size, as far as shifts tell. */
+static __always_inline bool is_narrow(const struct quarry_vmem *vmem, u64 window)
 {
 	return vmem->nr_used &&
-	       (want->max - want->min) / (NR_WALKED / 2) < div_u64(vmem->used, vmem->nr_used);
+	       window / (NR_WALKED / 2) < vmem->used >> __fls(vmem->nr_used) >> 1;
 }
 
 /* A segment in use in the window, or NULL: at one of its ends, or in the middle. */
@@ -443,40 +468,50 @@ static struct quarry_vmem_tag *hit(const struct quarry_vmem *vmem, const struct 
 	return tag;
 }
 
-/*
- * Look at all segments of a window, if one in use is easily found there; false if
- * not, or if there are too many, or several spans.
- */
-static bool search_window(struct quarry_vmem *vmem, struct want *want, struct spot *spot)
+/* One more segment of a window was met; true, if it isn't the last that is looked at. */
+static __always_inline bool look_at(struct quarry_vmem_tag *tag, struct want *want,
+				    struct spot *spot)
 {
-	struct quarry_vmem_tag *tag = hit(vmem, want);
-	unsigned int nr;
-
-	for (nr = 0; tag && tag->start > want->min && nr < NR_WALKED; nr++)
-		tag = tag->prev;
-	for (; tag && nr < NR_WALKED; nr++) {
-		if (tag->state == QUARRY_VMEM_FREE && tag->size >= want->size) {
-			want->steps++;
-			*spot = better(*spot, tag, want);
-		}
-		if (last_of(tag) >= want->max)
-			return true;
-		tag = tag->next;
-	}
-	return false;
+	if (tag->state == QUARRY_VMEM_FREE && tag->size >= want->size)
+		*spot = better(*spot, tag, want);
+	return ++want->steps < NR_WALKED;
 }
 
-/* Best fit where only a part of the arena will do. */
-static noinline struct spot search_part(struct quarry_vmem *vmem, struct want *want)
+/*
+ * Look at all segments of a window, if one in use is easily found there: from that to one end,
+ * then to the other. False if it isn't, or if there are too many, or several spans.
+ */
+static noinline bool search_window(struct quarry_vmem *vmem, struct want *want, struct spot *spot)
 {
-	struct quarry_vmem_tag *holder = window_holder(vmem, want);
+	struct quarry_vmem_tag *middle = hit(vmem, want), *tag = middle;
+
+	while (tag && look_at(tag, want, spot) && tag->start > want->min)
+		tag = tag->prev;
+	if (!tag || tag->start > want->min)
+		return false;
+	tag = middle;
+	while (tag && last_of(tag) < want->max) {
+		tag = tag->next;
+		if (tag && !look_at(tag, want, spot))
+			return false;
+	}
+	return tag;
+}
+
+/* Best fit where all of the arena will do. */
+static __always_inline struct spot search_all(struct quarry_vmem *vmem, struct want *want)
+{
+	struct spot spot = search_quickly(vmem, want);
+
+	return likely(spot.tag) ? spot : search_best(vmem, want);
+}
+
+/* Best fit where only a part of it will do. */
+static __always_inline struct spot search_part(struct quarry_vmem *vmem, struct want *want)
+{
 	struct spot spot = {};
 
-	if (holder) {
-		want->steps++;
-		return better(spot, holder, want);
-	}
-	if (is_narrow(vmem, want) && search_window(vmem, want, &spot))
+	if (unlikely(is_narrow(vmem, want->max - want->min)) && search_window(vmem, want, &spot))
 		return spot;
 	return search_best(vmem, want);
 }
@@ -615,10 +650,10 @@ struct spot __quarry_vmem_search(struct quarry_vmem *vmem, struct want *want)
 	want->steps = 0;
 	if (want->strategy == QUARRY_VMEM_NEXTFIT)
 		spot = search_next(vmem, want);
-	else if (window >= vmem->total)
-		spot = search_best(vmem, want);
-	else
+	else if (want->min > vmem->lowest || want->max < vmem->highest)
 		spot = search_part(vmem, want);
+	else
+		spot = search_all(vmem, want);
 
 	vmem->nr_steps += want->steps;
 	if (vmem->max_steps < want->steps)

@@ -132,15 +132,15 @@ static __always_inline void trie_insert(struct quarry_vmem_tag **link,
 	struct quarry_vmem_tag *node = *link;
 
 	do {
-		u64 diff = node->start ^ start;
+		u64 prefix = start >> node->bit;
 
-		if (diff >> node->bit > 1) {
-			tag->bit = fls64(diff) - 1;
+		if ((prefix ^ node->start >> node->bit) > 1) {
+			tag->bit = fls64(node->start ^ start) - 1;
 			tag->mask = mask | node->mask;
 			tag->child[side_of(node->start, tag)] = node;
 			break;
 		}
-		link = &node->child[side_of(start, node)];
+		link = &node->child[prefix & 1];
 		node->mask |= mask;
 	} while ((node = *link));
 	*link = tag;

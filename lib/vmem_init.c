@@ -102,6 +102,8 @@ static void forget_spans(struct quarry_vmem *vmem)
 {
 	vmem->import = NULL;
 	vmem->spans = RB_ROOT;
+	vmem->lowest = 0;
+	vmem->highest = 0;
 	vmem->nr_spans = 0;
 	vmem->nr_bordered = 0;
 	vmem->nr_followers = 0;

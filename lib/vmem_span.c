@@ -103,6 +103,16 @@ static void join_neighbours(struct quarry_vmem *vmem, struct quarry_vmem_tag *ta
 		tag->next->prev = tag;
 }
 
+/* The bounds of all spans, as a search is cheaper that needn't look at its window. */
+static void note_bounds(struct quarry_vmem *vmem)
+{
+	struct span *first = to_span(rb_first(&vmem->spans));
+	struct span *last = to_span(rb_last(&vmem->spans));
+
+	vmem->lowest = first ? first->start : 0;
+	vmem->highest = last ? span_last(last) : 0;
+}
+
 /* Nothing is free yet; a span is all regions, and so is the same size behind it. */
 static void set_regions(struct quarry_vmem *vmem, u64 size)
 {
@@ -129,6 +139,7 @@ struct quarry_vmem_tag *__quarry_vmem_insert_span(struct quarry_vmem *vmem, u64 
 		join_neighbours(vmem, tag);
 
 	link_span(vmem, span);
+	note_bounds(vmem);
 	vmem->nr_spans++;
 	vmem->nr_bordered += bordered;
 	vmem->nr_followers += bordered;
@@ -146,6 +157,7 @@ struct quarry_vmem_tag *__quarry_vmem_insert_span(struct quarry_vmem *vmem, u64 
 static void unlink_span(struct quarry_vmem *vmem, struct span *span)
 {
 	rb_erase(&span->node, &vmem->spans);
+	note_bounds(vmem);
 	vmem->nr_spans--;
 	vmem->nr_bordered -= span->bordered;
 	vmem->nr_followers -= span->bordered;

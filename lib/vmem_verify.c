@@ -23,6 +23,8 @@ struct census {
 	u64 total;
 	u64 used;
 	u64 imported;
+	u64 lowest;
+	u64 highest;
 	unsigned long nr_spans;
 	unsigned long nr_bordered;
 	unsigned long nr_used;
@@ -105,6 +107,8 @@ static int verify_spans(struct quarry_vmem *vmem, struct census *census,
 {
 	struct rb_node *node = rb_first(&vmem->spans);
 
+	if (node)
+		census->lowest = rb_entry(node, struct span, node)->start;
 	while (node) {
 		const struct span *span = rb_entry(node, struct span, node);
 		u64 start = span->start, last, found = 0;
@@ -128,6 +132,7 @@ static int verify_spans(struct quarry_vmem *vmem, struct census *census,
 			return err;
 		if (found != last)
 			return fault_at(fault, "segments don't fill a span", start, last, found);
+		census->highest = last;
 	}
 	return 0;
 }
@@ -282,6 +287,8 @@ static int verify_totals(const struct quarry_vmem *vmem, const struct census *ce
 		{ "total", census->total, vmem->total },
 		{ "size in use", census->used, vmem->used },
 		{ "size imported", census->imported, vmem->imported },
+		{ "lowest address", census->lowest, vmem->lowest },
+		{ "highest address", census->highest, vmem->highest },
 		{ "count of spans", census->nr_spans, vmem->nr_spans },
 		{ "count of spans to release", census->nr_bordered, vmem->nr_bordered },
 		{ "count of segments in use", census->nr_used, vmem->nr_used },
