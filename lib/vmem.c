@@ -292,6 +292,13 @@ static __always_inline bool has_tags_for(const struct quarry_vmem *vmem, struct 
 	       __quarry_vmem_tags_for(spot.tag, spot.start, size) <= vmem->nr_free_tags;
 }
 
+static __always_inline void account_search(struct quarry_vmem *vmem, const struct want *want)
+{
+	vmem->nr_steps += want->steps;
+	if (vmem->max_steps < want->steps)
+		vmem->max_steps = want->steps;
+}
+
 /* Find and take what is wanted. Return: 0; -ENOSPC; -ENOMEM for no tags; -EIO. */
 static __always_inline int take(struct quarry_vmem *vmem, struct want *want)
 {
@@ -303,6 +310,7 @@ static __always_inline int take(struct quarry_vmem *vmem, struct want *want)
 	if (vmem->broken)
 		return -EIO;
 	spot = __quarry_vmem_search(vmem, want);
+	account_search(vmem, want);
 	if (!spot.tag)
 		return -ENOSPC;
 	if (!has_tags_for(vmem, spot, want->size))

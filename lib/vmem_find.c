@@ -481,7 +481,7 @@ static __always_inline bool look_at(struct quarry_vmem_tag *tag, struct want *wa
  * Look at all segments of a window, if one in use is easily found there: from that to one end,
  * then to the other. False if it isn't, or if there are too many, or several spans.
  */
-static noinline bool search_window(struct quarry_vmem *vmem, struct want *want, struct spot *spot)
+static bool search_window(struct quarry_vmem *vmem, struct want *want, struct spot *spot)
 {
 	struct quarry_vmem_tag *middle = hit(vmem, want), *tag = middle;
 
@@ -506,14 +506,12 @@ static __always_inline struct spot search_all(struct quarry_vmem *vmem, struct w
 	return likely(spot.tag) ? spot : search_best(vmem, want);
 }
 
-/* Best fit where only a part of it will do. */
-static __always_inline struct spot search_part(struct quarry_vmem *vmem, struct want *want)
+/* Best fit where only a small part of it will do. */
+static noinline struct spot search_narrow(struct quarry_vmem *vmem, struct want *want)
 {
 	struct spot spot = {};
 
-	if (unlikely(is_narrow(vmem, want->max - want->min)) && search_window(vmem, want, &spot))
-		return spot;
-	return search_best(vmem, want);
+	return search_window(vmem, want, &spot) ? spot : search_best(vmem, want);
 }
 
 /* ---- Next fit ---- */
@@ -641,22 +639,17 @@ static noinline struct spot search_next(struct quarry_vmem *vmem, struct want *w
 struct spot __quarry_vmem_search(struct quarry_vmem *vmem, struct want *want)
 {
 	u64 window = want->max - want->min;
-	struct spot spot = {};
 
 	lockdep_assert_held(&vmem->lock);
 
-	if (window < want->size - 1)
-		return spot;
 	want->steps = 0;
+	if (window < want->size - 1)
+		return (struct spot) {};
 	if (want->strategy == QUARRY_VMEM_NEXTFIT)
-		spot = search_next(vmem, want);
-	else if (want->min > vmem->lowest || want->max < vmem->highest)
-		spot = search_part(vmem, want);
-	else
-		spot = search_all(vmem, want);
-
-	vmem->nr_steps += want->steps;
-	if (vmem->max_steps < want->steps)
-		vmem->max_steps = want->steps;
-	return spot;
+		return search_next(vmem, want);
+	if (want->min <= vmem->lowest && want->max >= vmem->highest)
+		return search_all(vmem, want);
+	if (unlikely(is_narrow(vmem, window)))
+		return search_narrow(vmem, want);
+	return search_best(vmem, want);
 }
