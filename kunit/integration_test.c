@@ -303,10 +303,10 @@ static void tell(const struct trial *trial)
 
 /* ---- Tests ---- */
 
-static void all_at_once_have_what_is_theirs(struct kunit *test)
+static void run_trial(struct kunit *test, unsigned long rounds)
 {
-	unsigned long i, rounds = qtest_rounds(test, 1000000);
 	struct trial *trial = new_trial(test);
+	unsigned long i;
 	unsigned int nr;
 
 	for (i = 0; i < rounds; i++) {
@@ -323,6 +323,28 @@ static void all_at_once_have_what_is_theirs(struct kunit *test)
 			leave(trial, nr);
 	compare(trial);
 	tell(trial);
+}
+
+static void all_at_once_have_what_is_theirs(struct kunit *test)
+{
+	run_trial(test, qtest_rounds(test, 1000000));
+}
+
+/* From smaller than a tag of an arena to larger than any slab needs. */
+static const u64 page_sizes[] = { 8, 64, 512, SZ_16K, SZ_64K };
+
+static void name_page_size(const u64 *size, char *name)
+{
+	snprintf(name, KUNIT_PARAM_DESC_SIZE, "pages of %llu bytes", *size);
+}
+
+KUNIT_ARRAY_PARAM(page_size, page_sizes, name_page_size);
+
+static void pages_of_any_size_serve_all(struct kunit *test)
+{
+	qtest_backing_close(test, test->priv);
+	test->priv = qtest_backing(test, MEMORY, MEMORY, *(const u64 *)test->param_value);
+	run_trial(test, qtest_rounds(test, 50000));
 }
 
 /* Takes all that one party can have, linked through their first words. */
@@ -466,6 +488,7 @@ static void many_use_all_at_once(struct kunit *test)
 
 static struct kunit_case integration_cases[] = {
 	KUNIT_CASE_SLOW(all_at_once_have_what_is_theirs),
+	KUNIT_CASE_PARAM(pages_of_any_size_serve_all, page_size_gen_params),
 	KUNIT_CASE_SLOW(what_one_had_the_others_can_have),
 	KUNIT_CASE_SLOW(many_use_all_at_once),
 	{}
