@@ -252,16 +252,23 @@ struct contents {
 	struct quarry_magazines_list empty;
 };
 
+static struct quarry_magazines_list take_list(struct quarry_magazines_list *list)
+{
+	struct quarry_magazines_list taken = *list;
+
+	WRITE_ONCE(list->first, NULL);
+	list->nr = 0;
+	return taken;
+}
+
 static struct contents take_depot(struct quarry_magazines *magazines)
 {
 	struct contents contents;
 	unsigned long irq;
 
 	raw_spin_lock_irqsave(&magazines->lock, irq);
-	contents.full = magazines->full;
-	contents.empty = magazines->empty;
-	magazines->full = (struct quarry_magazines_list) {};
-	magazines->empty = (struct quarry_magazines_list) {};
+	contents.full = take_list(&magazines->full);
+	contents.empty = take_list(&magazines->empty);
 	raw_spin_unlock_irqrestore(&magazines->lock, irq);
 	return contents;
 }
