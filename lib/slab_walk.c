@@ -30,6 +30,7 @@ u64 quarry_slab_nr_free(const struct quarry_slab *slab)
 {
 	/* Changed by plain stores, under the lock: what is read is a hint in any case. */
 	unsigned long nr_used = data_race(READ_ONCE(slab->nr_used));
+	/* Likewise. */
 	unsigned long nr_objects = data_race(READ_ONCE(slab->nr_objects));
 
 	return nr_objects > nr_used ? nr_objects - nr_used : 0;
