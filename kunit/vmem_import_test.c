@@ -268,6 +268,25 @@ static void an_import_is_asked_for_what_can_serve(struct kunit *test)
 	}
 }
 
+/* A boundary that the window keeps away from asks for no alignment. */
+static void a_boundary_outside_the_window_is_no_matter(struct kunit *test)
+{
+	struct source *source = test->priv;
+	struct quarry_vmem_request want = qtest_vmem_want(QUANTA(3), BEST);
+	u64 addr = 0;
+
+	want.nocross = QUANTA(4096);
+	want.min = VAT(100);
+	want.max = VAT(200) - 1;
+	ASSERT_OK(test, quarry_vmem_xalloc(&source->vmem, &want, &addr));
+	KUNIT_EXPECT_EQ(test, source->want.align, QUANTUM);
+	ASSERT_OK(test, quarry_vmem_xfree(&source->vmem, addr, QUANTA(3)));
+	want.max = VAT(4200) - 1;
+	ASSERT_OK(test, quarry_vmem_xalloc(&source->vmem, &want, &addr));
+	KUNIT_EXPECT_EQ(test, source->want.align, QUANTA(4096));
+	ASSERT_OK(test, quarry_vmem_xfree(&source->vmem, addr, QUANTA(3)));
+}
+
 /* Defect 22: a window that is too small isn't worth a question. */
 static void what_no_span_can_serve_is_not_asked_for(struct kunit *test)
 {
@@ -447,6 +466,7 @@ static struct kunit_case import_cases[] = {
 	KUNIT_CASE(an_import_function_that_can_not_be_is_refused),
 	KUNIT_CASE(an_import_is_asked_for_whole_import_quanta),
 	KUNIT_CASE(an_import_is_asked_for_what_can_serve),
+	KUNIT_CASE(a_boundary_outside_the_window_is_no_matter),
 	KUNIT_CASE(what_no_span_can_serve_is_not_asked_for),
 	KUNIT_CASE(an_import_that_fails_is_no_room),
 	KUNIT_CASE(a_span_that_can_not_be_is_not_taken),

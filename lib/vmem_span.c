@@ -398,6 +398,12 @@ static bool is_over_limit(const struct quarry_vmem *vmem, u64 size)
 	return vmem->total >= limit || size > limit - vmem->total;
 }
 
+/* The boundary that an allocation could cross; 0 if none is inside the window. */
+static u64 boundary_inside(const struct want *want)
+{
+	return (want->min ^ want->max) & -want->nocross ? want->nocross : 0;
+}
+
 /*
  * What to ask for: a span of whole import quanta, aligned to the quantum at least, at
  * the start of which there is room for what is wanted. A start with a certain alignment
@@ -413,7 +419,7 @@ static bool ask_for(const struct quarry_vmem *vmem, const struct want *want,
 	more = rest ? vmem->import_quantum - rest : 0;
 	*ask = (struct quarry_vmem_request) {
 		.size = want->size + more,
-		.align = max(want->align, want->nocross),
+		.align = max(want->align, boundary_inside(want)),
 		.phase = want->phase,
 		.min = want->min,
 		.max = want->max > U64_MAX - more ? U64_MAX : want->max + more,
