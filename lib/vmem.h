@@ -143,7 +143,8 @@ enum quarry_vmem_which {
  * @want: what the span must be: @want->size, a multiple of the import quantum, at
  *	least; its start satisfies @want->align and @want->phase, and it lies from
  *	@want->min to @want->max. There is no nocross and no strategy in it; a span
- *	like that can serve what the arena was asked for
+ *	like that can serve what the arena was asked for. A boundary in the window is
+ *	asked for as an alignment: places between boundaries are not asked for
  * @addr: to be set to the span's start
  * @size: to be set to its size; holds @want->size already
  *
