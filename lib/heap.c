@@ -472,7 +472,8 @@ static __always_inline bool release_long(struct quarry_heap *heap,
 					 const struct heap_spot *spot)
 {
 	struct quarry_heap_class *class = spot->class;
-	u32 page = spot->page, *bits = &extent->words[page];
+	unsigned long page = spot->page;
+	u32 *bits = &extent->words[page];
 	u64 old = spot->bits, new = old | 1ULL << spot->index;
 
 	set_free_mark(heap, addr);
@@ -480,7 +481,7 @@ static __always_inline bool release_long(struct quarry_heap *heap,
 	class->nr_used--;
 	set_bits(bits, new);
 	if (unlikely(new == ~0ULL)) {
-		__quarry_heap_release_long(heap, extent, page, class, old & class->long_valid);
+		__quarry_heap_release_long(heap, extent, page, class, old);
 		return false;
 	}
 	if (old & class->long_valid)
@@ -586,7 +587,7 @@ int __quarry_heap_free_locked(struct quarry_heap *heap, unsigned long addr,
 
 /* Find and free a block that isn't of a long bucket; false if there is none. */
 static noinline bool free_rest(struct quarry_heap *heap, struct quarry_heap_extent *extent,
-			       unsigned long addr, u32 page, u8 kind)
+			       unsigned long addr, unsigned long page, u8 kind)
 {
 	struct heap_spot spot = { .page = page, .kind = kind };
 

@@ -76,23 +76,23 @@ struct heap_links *__quarry_heap_bucket_links(struct quarry_heap *heap, u32 ref,
 
 /* A long bucket leaves its list, wherever it stands; false if the links are damaged. */
 static __always_inline bool remove_long(struct quarry_heap *heap,
-					struct quarry_heap_class *class, u32 ref, u32 *bits)
+					struct quarry_heap_class *class, u32 ref,
+					const struct heap_links *links)
 {
-	u32 next_ref = long_links(bits)->next, prev_ref = long_links(bits)->prev;
 	u32 *next, *prev;
 
 	if (ref == class->long_list) {
 		pop_long(heap, class);
 		return true;
 	}
-	prev = long_bits(heap, class, prev_ref);
-	next = next_ref == NO_REF ? bits : long_bits(heap, class, next_ref);
-	if (unlikely(!prev || !next)) {
-		__quarry_heap_condemn_bucket(heap, ref);
+	if (unlikely(!find_long(heap, class, links->prev, &prev)))
 		return false;
-	}
-	long_links(prev)->next = next_ref;
-	long_links(next)->prev = prev_ref;
+	long_links(prev)->next = links->next;
+	if (links->next == NO_REF)
+		return true;
+	if (unlikely(!find_long(heap, class, links->next, &next)))
+		return false;
+	long_links(next)->prev = links->prev;
 	return true;
 }
 
@@ -402,23 +402,23 @@ void *__quarry_heap_take_slow(struct quarry_heap *heap, size_t size, size_t alig
 
 /* ---- Giving back ---- */
 
-/* The last block in use of a long bucket was freed; @listed if any were free before. */
+/* The last block in use of a long bucket was freed; the others are free by @bits. */
 void __quarry_heap_release_long(struct quarry_heap *heap, struct quarry_heap_extent *extent,
-				u32 page, struct quarry_heap_class *class, bool listed)
+				unsigned long page, struct quarry_heap_class *class, u64 bits)
 {
 	u32 ref = ref_of(heap, extent, page);
 
 	lockdep_assert_held(&heap->lock);
 
-	if (unlikely(!class->long_pages || page + class->long_pages > extent->nr_pages)) {
+	if (unlikely(!class->long_pages || page + class->long_pages > extent->nr_pages ||
+		     (bits & class->long_valid &&
+		      !remove_long(heap, class, ref, long_links(&extent->words[page]))))) {
 		__quarry_heap_condemn_bucket(heap, ref);
 		return;
 	}
-	if (listed && !remove_long(heap, class, ref, &extent->words[page]))
-		return;
 	set_kinds(&extent->kinds[page], class->long_pages, 0, 0);
 	heap->nr_long[class->index]--;
-	give_pages(heap, extent, page, class->long_pages);
+	__quarry_heap_give_pages(heap, extent, page, class->long_pages);
 }
 
 /* The last block in use of a short bucket was freed; the others are free by @bits. */
@@ -431,7 +431,7 @@ static void end_short(struct quarry_heap *heap, struct quarry_heap_extent *exten
 		return;
 	extent->kinds[page] = KIND_INSIDE;
 	heap->nr_short[class->index]--;
-	give_pages(heap, extent, page, 1);
+	__quarry_heap_give_pages(heap, extent, page, 1);
 }
 
 /* Free a block of a short bucket, whose bit is still that of a block in use. */

@@ -166,14 +166,18 @@ static __always_inline bool is_start(u8 kind)
 }
 
 static __always_inline u32 ref_of(const struct quarry_heap *heap,
-				  const struct quarry_heap_extent *extent, u32 page)
+				  const struct quarry_heap_extent *extent, unsigned long page)
 {
 	return extent->ref | page;
 }
 
 static __always_inline struct quarry_heap_extent *ref_extent(struct quarry_heap *heap, u32 ref)
 {
-	return &heap->extents[ref >> PAGE_BITS];
+	struct quarry_heap_extent *extent = &heap->extents[ref >> PAGE_BITS];
+
+	/* One pointer, and not an index that is made one again for each member. */
+	OPTIMIZER_HIDE_VAR(extent);
+	return extent;
 }
 
 static __always_inline u32 ref_page(u32 ref)
@@ -182,7 +186,7 @@ static __always_inline u32 ref_page(u32 ref)
 }
 
 static __always_inline unsigned long page_addr(const struct quarry_heap *heap,
-					       const struct quarry_heap_extent *extent, u32 page)
+					       const struct quarry_heap_extent *extent, unsigned long page)
 {
 	return extent->base + ((unsigned long)page << heap->page_shift);
 }
@@ -293,7 +297,7 @@ static __always_inline struct heap_links *long_links(u32 *bits)
  * Whether a long bucket of a class, of which any damage may be the cause, lies in an extent if
  * it starts at a page. (Of a class that has none take_long() finds no block.)
  */
-static __always_inline bool long_fits(const struct quarry_heap_extent *extent, u32 page,
+static __always_inline bool long_fits(const struct quarry_heap_extent *extent, unsigned long page,
 				      const struct quarry_heap_class *class)
 {
 	return likely(page + MAX_LONG_PAGES <= extent->nr_pages) ||
@@ -327,18 +331,17 @@ static __always_inline void push_long(struct quarry_heap *heap, struct quarry_he
 void __quarry_heap_condemn_bucket(struct quarry_heap *heap, u32 ref);
 
 /*
- * The bits of the long bucket that a link in the map leads to, NULL if it leads out of it: nobody
+ * The bits of the long bucket that a link in the map leads to; false if it leads out of it: nobody
  * has business there, but who writes beyond a block's end may have been.
  */
-static __always_inline u32 *long_bits(struct quarry_heap *heap,
-				      const struct quarry_heap_class *class, u32 ref)
+static __always_inline bool find_long(struct quarry_heap *heap,
+				      const struct quarry_heap_class *class, u32 ref, u32 **bits)
 {
 	const struct quarry_heap_extent *extent = ref_extent(heap, ref);
 	u32 page = ref_page(ref);
 
-	if (unlikely(!long_fits(extent, page, class)))
-		return NULL;
-	return &extent->words[page];
+	*bits = &extent->words[page];
+	return long_fits(extent, page, class);
 }
 
 /* The last free block of the first long bucket of a class was taken: go on to the next. */
@@ -354,8 +357,8 @@ static __always_inline void pop_long(struct quarry_heap *heap, struct quarry_hea
 		heap->long_classes &= ~BIT_ULL(class->index);
 		return;
 	}
-	bits = long_bits(heap, class, ref);
-	if (unlikely(!bits || extent->kinds[page] != class->index)) {
+	if (unlikely(!find_long(heap, class, ref, &bits) ||
+		     extent->kinds[page] != class->index)) {
 		__quarry_heap_condemn_bucket(heap, ref);
 		return;
 	}
@@ -400,7 +403,7 @@ static __always_inline void *take_long(struct quarry_heap *heap, struct quarry_h
 struct heap_spot {
 	struct quarry_heap_class *class;	/* NULL for a run. */
 	unsigned long offset;			/* Of a bucket, in its extent. */
-	u32 page;
+	unsigned long page;
 	u32 index;
 	u64 bits;
 	u8 kind;
@@ -414,7 +417,7 @@ static __always_inline bool find_first(const struct quarry_heap *heap,
 				       const struct quarry_heap_extent *extent,
 				       unsigned long within, struct heap_spot *spot)
 {
-	u32 page = within >> heap->page_shift;
+	unsigned long page = within >> heap->page_shift;
 	u8 kind = READ_ONCE(extent->kinds[page]);
 
 	if (is_part(kind)) {
@@ -449,7 +452,7 @@ static __always_inline bool find_block(struct quarry_heap *heap,
 	/* One pointer, and not an index that is made one again for each member. */
 	OPTIMIZER_HIDE_VAR(class);
 	spot->class = class;
-	spot->offset = (unsigned long)spot->page << heap->page_shift;
+	spot->offset = spot->page << heap->page_shift;
 	product = (u64)(within - spot->offset) * class->reciprocal;
 	if (unlikely((u32)product >= class->reciprocal))
 		return false;
@@ -468,7 +471,7 @@ static __always_inline bool find_rest(struct quarry_heap *heap,
 		return find_block(heap, extent, within, kind_class(spot->kind), spot);
 	spot->class = NULL;
 	return spot->kind == KIND_RUN &&
-	       within == (unsigned long)spot->page << heap->page_shift;
+	       within == spot->page << heap->page_shift;
 }
 
 /*
@@ -605,7 +608,7 @@ static __always_inline void unlock_freed(struct quarry_heap *heap, unsigned long
 bool __quarry_heap_take_behind(struct quarry_heap *heap, struct quarry_heap_extent *extent,
 			       u32 page, u32 nr);
 void __quarry_heap_give_pages(struct quarry_heap *heap, struct quarry_heap_extent *extent,
-			      u32 page, u32 nr);
+			      unsigned long page, unsigned long nr);
 void *__quarry_heap_take_run(struct quarry_heap *heap, unsigned long nr);
 void *__quarry_heap_take_aligned(struct quarry_heap *heap, unsigned long nr, size_t align);
 void __quarry_heap_release_run(struct quarry_heap *heap, struct quarry_heap_extent *extent,
@@ -626,7 +629,7 @@ void *__quarry_heap_take_bucket(struct quarry_heap *heap, struct quarry_heap_cla
 void *__quarry_heap_take_slow(struct quarry_heap *heap, size_t size, size_t align,
 			      struct quarry_heap_class *class);
 void __quarry_heap_release_long(struct quarry_heap *heap, struct quarry_heap_extent *extent,
-				u32 page, struct quarry_heap_class *class, bool listed);
+				unsigned long page, struct quarry_heap_class *class, u64 bits);
 void __quarry_heap_release_short(struct quarry_heap *heap, struct quarry_heap_extent *extent,
 				 u32 page, struct quarry_heap_class *class, unsigned int index);
 struct heap_links *__quarry_heap_bucket_links(struct quarry_heap *heap, u32 ref, u8 kind);

@@ -61,10 +61,21 @@ bool __quarry_heap_is_run(struct quarry_heap *heap, const struct heap_run *run,
 	return is_free_start(place.extent->kinds[place.page]);
 }
 
-static void insert_free(struct quarry_heap *heap, struct quarry_heap_extent *extent, u32 page,
-			u32 nr)
+/*
+ * An extent that the heap fetched had @before free pages: whether it is to be given back depends on
+ * how many it has.
+ */
+void __quarry_heap_account_grown(struct quarry_heap *heap,
+				 const struct quarry_heap_extent *extent, u32 before)
 {
-	insert_run(heap, extent, page, nr, note_marks(heap, page_addr(heap, extent, page)));
+	if (before == extent->nr_pages)
+		heap->nr_empty--;
+	if (extent->nr_free == extent->nr_pages)
+		heap->nr_empty++;
+	if (heap->nr_empty > heap->grower.keep)
+		heap->todo |= TODO_GIVE;
+	else
+		heap->todo &= ~TODO_GIVE;
 }
 
 /* ---- Taking ---- */
@@ -125,6 +136,26 @@ static bool find_aligned(struct quarry_heap *heap, unsigned long nr, size_t alig
 	return has_aligned(heap, heap->bins[last_bin(heap)].next, nr, align, place);
 }
 
+/* A free run keeps only its first @nr pages; false if it's damaged. */
+static __always_inline bool shorten_run(struct quarry_heap *heap,
+					struct quarry_heap_extent *extent, u32 page, u32 old,
+					u32 nr)
+{
+	struct heap_run *run = run_at(heap, extent, page);
+
+	if (unlikely(!is_run_right(heap, extent, page, old))) {
+		__quarry_heap_condemn(heap, ref_of(heap, extent, page));
+		return false;
+	}
+	extent->kinds[page + old - 1] = KIND_INSIDE;
+	mark_free(extent, page, nr, extent->kinds[page]);
+	if (!is_same_bin(nr, old)) {
+		unlink_run(heap, run);
+		push_run(heap, run, ref_of(heap, extent, page), bin_of(nr));
+	}
+	return true;
+}
+
 /* As take(), at an address that is a multiple of @align, a power of two above the page size. */
 static noinline bool take_aligned(struct quarry_heap *heap, unsigned long nr, size_t align,
 				  struct heap_place *place)
@@ -139,13 +170,13 @@ static noinline bool take_aligned(struct quarry_heap *heap, unsigned long nr, si
 	start = align_page(heap, extent, run.page, align);
 	end = run.page + run.nr;
 	if (start > run.page ?
-	    !resize_free(heap, extent, run.page, run.nr, start - run.page) :
+	    !shorten_run(heap, extent, run.page, run.nr, start - run.page) :
 	    !remove_run(heap, extent, run.page, run.nr))
 		return false;
 
 	if (end > start + nr)
-		insert_free(heap, extent, start + nr, end - start - nr);
-	account_pages(heap, extent, extent->nr_free - nr);
+		insert_run(heap, extent, start + nr, end - start - nr);
+	account_pages(heap, extent, -nr);
 	place->extent = extent;
 	place->page = start;
 	return true;
@@ -174,12 +205,63 @@ bool __quarry_heap_take_behind(struct quarry_heap *heap, struct quarry_heap_exte
 		return false;
 
 	if (length > nr)
-		insert_free(heap, extent, page + nr, length - nr);
-	account_pages(heap, extent, extent->nr_free - nr);
+		insert_run(heap, extent, page + nr, length - nr);
+	account_pages(heap, extent, -nr);
 	return true;
 }
 
 /* ---- Giving back ---- */
+
+/* Set the marks that were noted, in the place of what were a run's links. */
+static __always_inline void restore_marks(const struct quarry_heap *heap, unsigned long addr,
+					  u8 noted)
+{
+	unsigned long mark = free_mark(heap, addr);
+
+	if (noted & BIT(0))
+		set_nth(addr, mark, 1);
+	if (noted & BIT(1))
+		set_nth(addr, mark, 2);
+	if (noted & BIT(2))
+		set_nth(addr, mark, 3);
+}
+
+/*
+ * Take out a run that pages before it are joined with, but for the kind of its last page: it will
+ * be the last one again. False if the run is damaged.
+ */
+static __always_inline bool absorb_run(struct quarry_heap *heap,
+				       struct quarry_heap_extent *extent, u8 *kind,
+				       unsigned long page, unsigned long nr)
+{
+	struct heap_run *run = run_at(heap, extent, page);
+	u8 noted;
+
+	if (unlikely(!is_run_right(heap, extent, page, nr)))
+		return false;
+	unlink_run(heap, run);
+	noted = *kind - KIND_FREE;
+	*kind = KIND_INSIDE;
+	if (unlikely(noted))
+		restore_marks(heap, (unsigned long)run, noted);
+	return true;
+}
+
+/* A run that pages behind it are joined with has @nr pages now; false if it's damaged. */
+static __always_inline bool lengthen_run(struct quarry_heap *heap,
+					 struct quarry_heap_extent *extent, unsigned long page,
+					 unsigned long old, unsigned long nr)
+{
+	struct heap_run *run = run_at(heap, extent, page);
+
+	if (unlikely(!has_checksum(heap, extent, page, run)))
+		return false;
+	if (!is_same_bin(old, nr)) {
+		unlink_run(heap, run);
+		push_run(heap, run, ref_of(heap, extent, page), bin_of(nr));
+	}
+	return true;
+}
 
 /**
  * __quarry_heap_give_pages() - make pages free
@@ -188,12 +270,43 @@ bool __quarry_heap_take_behind(struct quarry_heap *heap, struct quarry_heap_exte
  * @page: the first
  * @nr: how many; their kinds are all KIND_INSIDE
  *
- * They are joined with what is free before and behind them.
+ * They are joined with what is free before and behind them. The run before keeps its first page,
+ * and often its place in the lists as well.
  */
 void __quarry_heap_give_pages(struct quarry_heap *heap, struct quarry_heap_extent *extent,
-			      u32 page, u32 nr)
+			      unsigned long page, unsigned long nr)
 {
-	give_pages(heap, extent, page, nr);
+	u32 *words = &extent->words[page];
+	u8 *kinds = &extent->kinds[page];
+	unsigned long other;
+
+	lockdep_assert_held(&heap->lock);
+
+	account_pages(heap, extent, nr);
+	if (is_free_start(kinds[nr])) {
+		other = words[nr];
+		if (unlikely(!absorb_run(heap, extent, &kinds[nr], page + nr, other)))
+			goto damaged;
+		nr += other;
+	}
+	if (!is_free(kinds[-1])) {
+		insert_run(heap, extent, page, nr);
+		return;
+	}
+	other = words[-1];
+	kinds[nr - 1] = KIND_FREE_END;
+	if (unlikely(other - 1 >= page ||
+		     !lengthen_run(heap, extent, page - other, other, nr + other)))
+		goto damaged;
+	if (other > 1)
+		kinds[-1] = KIND_INSIDE;
+	words -= other;
+	nr += other;
+	words[0] = nr;
+	words[nr - 1] = nr;
+	return;
+damaged:
+	__quarry_heap_condemn(heap, ref_of(heap, extent, page));
 }
 
 /* The pages of the longest run that __quarry_heap_take_run() can take now. */
@@ -320,7 +433,7 @@ void __quarry_heap_release_run(struct quarry_heap *heap, struct quarry_heap_exte
 	heap->nr_runs--;
 	heap->used -= (unsigned long)nr << heap->page_shift;
 	extent->kinds[page] = KIND_INSIDE;
-	give_pages(heap, extent, page, nr);
+	__quarry_heap_give_pages(heap, extent, page, nr);
 }
 
 /* A run loses its last pages, or gets those behind it; false if they are in use. */

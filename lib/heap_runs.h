@@ -37,6 +37,14 @@ static __always_inline unsigned int bin_of(unsigned long nr)
 	return shift * 16 + (nr >> shift);
 }
 
+/* Whether runs of @nr pages, and those of the fewer @less, belong to one bin. */
+static __always_inline bool is_same_bin(unsigned long less, unsigned long nr)
+{
+	unsigned int shift = __fls(nr | 16) - 4;
+
+	return less >> shift == nr >> shift;
+}
+
 /* The first bin whose runs all have at least @nr pages. */
 static __always_inline unsigned int bin_from(unsigned long nr)
 {
@@ -64,19 +72,17 @@ static __always_inline unsigned int next_bin(const struct quarry_heap *heap, uns
 	return word * BITS_PER_LONG + __ffs(heap->bin_bits[word]);
 }
 
-static __always_inline void mark_bin(struct quarry_heap *heap, unsigned int bin)
+static __always_inline void mark_bin(struct quarry_heap *heap, unsigned long bin)
 {
-	heap->bin_bits[bin / BITS_PER_LONG] |= BIT(bin % BITS_PER_LONG);
-	heap->bin_words |= BIT(bin / BITS_PER_LONG);
+	__set_bit(bin, heap->bin_bits);
+	__set_bit(bin / BITS_PER_LONG, &heap->bin_words);
 }
 
-static __always_inline void unmark_bin(struct quarry_heap *heap, unsigned int bin)
+static __always_inline void unmark_bin(struct quarry_heap *heap, unsigned long bin)
 {
-	unsigned long *bits = &heap->bin_bits[bin / BITS_PER_LONG];
-
-	*bits &= ~BIT(bin % BITS_PER_LONG);
-	if (!*bits)
-		heap->bin_words &= ~BIT(bin / BITS_PER_LONG);
+	__clear_bit(bin, heap->bin_bits);
+	if (!heap->bin_bits[bin / BITS_PER_LONG])
+		__clear_bit(bin / BITS_PER_LONG, &heap->bin_words);
 }
 
 /* A list lost its last run: if that began right behind @prev, which is a bin. */
@@ -103,7 +109,7 @@ static __always_inline struct quarry_heap_link *bin_head(struct quarry_heap *hea
 }
 
 static __always_inline struct heap_run *run_at(const struct quarry_heap *heap,
-					       const struct quarry_heap_extent *extent, u32 page)
+					       const struct quarry_heap_extent *extent, unsigned long page)
 {
 	return (struct heap_run *)page_addr(heap, extent, page);
 }
@@ -143,18 +149,20 @@ static __always_inline bool locate(struct quarry_heap *heap, const struct heap_r
 	return true;
 }
 
-/* Let @link, whose checksum was right, lead to another run. */
-static __always_inline void set_next(struct quarry_heap_link *link, struct heap_run *next)
+/* Let @link, which leads to a run, lead to another one, or none; the checksum stays right. */
+static __always_inline void set_next(struct quarry_heap_link *link, const struct heap_run *from,
+				     struct heap_run *to)
 {
-	link->check ^= (unsigned long)link->next ^ (unsigned long)next;
-	link->next = next;
+	link->check ^= (unsigned long)from ^ (unsigned long)to;
+	link->next = to;
 }
 
-/* Let a run, whose checksum was right, follow another one. */
-static __always_inline void set_prev(struct heap_run *run, struct quarry_heap_link *prev)
+/* Let a run, which follows a link, follow another one. */
+static __always_inline void set_prev(struct heap_run *run, const struct quarry_heap_link *from,
+				     struct quarry_heap_link *to)
 {
-	run->link.check ^= (unsigned long)run->prev ^ (unsigned long)prev;
-	run->prev = prev;
+	run->link.check ^= (unsigned long)from ^ (unsigned long)to;
+	run->prev = to;
 }
 
 /* Whether the nth place behind the start of a page has the mark that it would have. */
@@ -163,6 +171,13 @@ static __always_inline u8 has_nth(unsigned long addr, unsigned long mark, unsign
 	unsigned long offset = nth * QUARRY_HEAP_MIN_ALIGN;
 
 	return *(unsigned long *)(addr + offset) == (mark ^ offset);
+}
+
+static __always_inline void set_nth(unsigned long addr, unsigned long mark, unsigned int nth)
+{
+	unsigned long offset = nth * QUARRY_HEAP_MIN_ALIGN;
+
+	*(unsigned long *)(addr + offset) = mark ^ offset;
 }
 
 /* Which of the marks that a run's links take the place of are there. */
@@ -185,31 +200,33 @@ static __always_inline void push_run(struct quarry_heap *heap, struct heap_run *
 	run->link.check = mix(heap, run) ^ ref;
 	head->next = run;
 	if (next)
-		set_prev(next, &run->link);
+		set_prev(next, head, &run->link);
 	else
 		mark_bin(heap, bin);
 }
 
-/* Let the map say that a run is free, whose first page's kind already says so. */
-static __always_inline void set_length(struct quarry_heap_extent *extent, u32 page, u32 nr)
+/* Let the map say that a run is free. Its only page may be the first and the last one. */
+static __always_inline void mark_free(struct quarry_heap_extent *extent, unsigned long page,
+				      unsigned long nr, u8 kind)
 {
-	u32 last = page + nr - 1, *words = extent->words;
-	u8 *kinds = extent->kinds;
+	u32 *words = &extent->words[page];
+	u8 *kinds = &extent->kinds[page];
 
-	words[page] = nr;
-	words[last] = nr;
-	if (last != page)
-		kinds[last] = KIND_FREE_END;
+	words[0] = nr;
+	words[nr - 1] = nr;
+	kinds[nr - 1] = KIND_FREE_END;
+	kinds[0] = kind;
 }
 
 /* Make free, as one run, pages whose kinds are all KIND_INSIDE. */
 static __always_inline void insert_run(struct quarry_heap *heap,
-				       struct quarry_heap_extent *extent, u32 page, u32 nr,
-				       u8 noted)
+				       struct quarry_heap_extent *extent, unsigned long page,
+				       unsigned long nr)
 {
-	extent->kinds[page] = KIND_FREE | noted;
-	set_length(extent, page, nr);
-	push_run(heap, run_at(heap, extent, page), ref_of(heap, extent, page), bin_of(nr));
+	struct heap_run *run = run_at(heap, extent, page);
+
+	mark_free(extent, page, nr, KIND_FREE | note_marks(heap, (unsigned long)run));
+	push_run(heap, run, ref_of(heap, extent, page), bin_of(nr));
 }
 
 /* Take a run, whose checksum was right, out of its list. */
@@ -218,39 +235,44 @@ static __always_inline void unlink_run(struct quarry_heap *heap, const struct he
 	struct quarry_heap_link *prev = run->prev;
 	struct heap_run *next = run->link.next;
 
-	set_next(prev, next);
+	set_next(prev, run, next);
 	if (next)
-		set_prev(next, prev);
+		set_prev(next, &run->link, prev);
 	else
 		unmark_head(heap, prev);
 }
 
 /*
- * Whether a run is right that the map says is free. As the map may be damaged as well as
- * the links, nothing is done that leads out of it.
+ * Whether the links of a run are right that the map says is free. As the map may be damaged as
+ * well, nothing is asked that leads out of the extent.
  */
-static __always_inline bool is_run_right(struct quarry_heap *heap,
-					 const struct quarry_heap_extent *extent, u32 page,
-					 u32 nr)
+static __always_inline bool has_checksum(const struct quarry_heap *heap,
+					 const struct quarry_heap_extent *extent,
+					 unsigned long page, const struct heap_run *run)
 {
-	const struct heap_run *run = run_at(heap, extent, page);
-	u32 ref = ref_of(heap, extent, page);
+	return likely(run->link.check == (mix(heap, run) ^ ref_of(heap, extent, page)));
+}
 
-	if (likely(nr - 1 < extent->nr_pages - page &&
-		   run->link.check == (mix(heap, run) ^ ref)))
-		return true;
-	__quarry_heap_condemn(heap, ref);
-	return false;
+/* The same, and whether so many pages from there on lie in the extent. */
+static __always_inline bool is_run_right(const struct quarry_heap *heap,
+					 const struct quarry_heap_extent *extent,
+					 unsigned long page, unsigned long nr)
+{
+	return likely(nr - 1 < extent->nr_pages - page) &&
+	       has_checksum(heap, extent, page, run_at(heap, extent, page));
 }
 
 /* Take a free run out of its list; its pages' kinds are all KIND_INSIDE then. */
 static __always_inline bool remove_run(struct quarry_heap *heap,
-				       struct quarry_heap_extent *extent, u32 page, u32 nr)
+				       struct quarry_heap_extent *extent, unsigned long page,
+				       unsigned long nr)
 {
 	u8 *kinds = extent->kinds;
 
-	if (unlikely(!is_run_right(heap, extent, page, nr)))
+	if (unlikely(!is_run_right(heap, extent, page, nr))) {
+		__quarry_heap_condemn(heap, ref_of(heap, extent, page));
 		return false;
+	}
 	unlink_run(heap, run_at(heap, extent, page));
 	kinds[page] = KIND_INSIDE;
 	kinds[page + nr - 1] = KIND_INSIDE;
@@ -266,111 +288,23 @@ static __always_inline void pop_run(struct quarry_heap *heap, struct heap_run *r
 
 	head->next = next;
 	if (next)
-		set_prev(next, head);
+		set_prev(next, &run->link, head);
 	else
 		unmark_bin(heap, bin);
 }
 
 /* ---- Accounting ---- */
 
-/* The pages of an extent that are in use, as far as giving it back depends on it. */
+void __quarry_heap_account_grown(struct quarry_heap *heap,
+				 const struct quarry_heap_extent *extent, u32 before);
+
+/* So many more pages of an extent are free, or less. */
 static __always_inline void account_pages(struct quarry_heap *heap,
-					  struct quarry_heap_extent *extent, u32 after)
+					  struct quarry_heap_extent *extent, u32 more)
 {
-	u32 before = extent->nr_free;
-
-	extent->nr_free = after;
-	if (likely(!extent->grown))
-		return;
-	if (before == extent->nr_pages)
-		heap->nr_empty--;
-	if (after == extent->nr_pages)
-		heap->nr_empty++;
-	if (heap->nr_empty > heap->grower.keep)
-		heap->todo |= TODO_GIVE;
-	else
-		heap->todo &= ~TODO_GIVE;
-}
-
-/* ---- Giving back ---- */
-
-/* Set the marks that were noted, in the place of what were a run's links. */
-static inline void restore_marks(const struct quarry_heap *heap, unsigned long addr, u8 noted)
-{
-	for (; noted; noted >>= 1) {
-		addr += QUARRY_HEAP_MIN_ALIGN;
-		if (noted & 1)
-			set_free_mark(heap, addr);
-	}
-}
-
-/* Take a run out that more pages are to be joined with, before it; false if it's damaged. */
-static __always_inline bool absorb_run(struct quarry_heap *heap,
-				       struct quarry_heap_extent *extent, u32 page, u32 nr)
-{
-	u8 noted = extent->kinds[page] - KIND_FREE;
-
-	if (unlikely(!remove_run(heap, extent, page, nr)))
-		return false;
-	if (unlikely(noted))
-		restore_marks(heap, page_addr(heap, extent, page), noted);
-	return true;
-}
-
-/*
- * A free run of @old pages has @nr from now on: it gets some behind it, whose kinds are all
- * KIND_INSIDE, or its last ones are such. Its first page stays, and often its place in the
- * lists as well; false if it's damaged.
- */
-static __always_inline bool resize_free(struct quarry_heap *heap,
-					struct quarry_heap_extent *extent, u32 page, u32 old,
-					u32 nr)
-{
-	struct heap_run *run = run_at(heap, extent, page);
-	unsigned int bin = bin_of(nr);
-
-	if (unlikely(!is_run_right(heap, extent, page, old)))
-		return false;
-	if (old > 1)
-		extent->kinds[page + old - 1] = KIND_INSIDE;
-	set_length(extent, page, nr);
-	if (bin_of(old) != bin) {
-		unlink_run(heap, run);
-		push_run(heap, run, ref_of(heap, extent, page), bin);
-	}
-	return true;
-}
-
-/* Make pages free, whose kinds are all KIND_INSIDE, and join them with what is around them. */
-static __always_inline void give_pages(struct quarry_heap *heap,
-				       struct quarry_heap_extent *extent, u32 page, u32 nr)
-{
-	u32 end = page + nr, other, *words = extent->words;
-	u8 *kinds = extent->kinds;
-	long before = (long)page - 1;
-
-	lockdep_assert_held(&heap->lock);
-
-	if (is_free_start(kinds[end])) {
-		other = words[end];
-		if (unlikely(!absorb_run(heap, extent, end, other)))
-			return;
-		end += other;
-	}
-	if (is_free(kinds[before])) {
-		other = words[before];
-		if (unlikely(other > page)) {
-			__quarry_heap_condemn(heap, ref_of(heap, extent, page));
-			return;
-		}
-		if (unlikely(!resize_free(heap, extent, page - other, other,
-					  end - page + other)))
-			return;
-	} else {
-		insert_run(heap, extent, page, end - page,
-			   note_marks(heap, page_addr(heap, extent, page)));
-	}
-	account_pages(heap, extent, extent->nr_free + nr);
+	extent->nr_free += more;
+	if (unlikely(extent->grown))
+		__quarry_heap_account_grown(heap, extent, extent->nr_free - more);
 }
 
 /* ---- Taking ---- */
@@ -415,7 +349,7 @@ static __always_inline u32 take_end(struct quarry_heap *heap, struct heap_run *r
 	u32 rest = place->nr - nr;
 	unsigned int new_bin = bin_of(rest);
 
-	set_length(extent, place->page, rest);
+	mark_free(extent, place->page, rest, extent->kinds[place->page]);
 	if (new_bin != bin) {
 		pop_run(heap, run, bin);
 		push_run(heap, run, ref_of(heap, extent, place->page), new_bin);
@@ -434,7 +368,7 @@ static __always_inline void replace_run(struct quarry_heap *heap, const struct h
 	by->link.check = mix(heap, by) ^ ref;
 	by->prev->next = by;
 	if (next)
-		set_prev(next, &by->link);
+		set_prev(next, &run->link, &by->link);
 }
 
 /* A run, the first of @bin, loses its first pages. */
@@ -447,8 +381,7 @@ static __always_inline void take_start(struct quarry_heap *heap, struct heap_run
 	u32 ref = ref_of(heap, extent, page);
 	unsigned int new_bin = bin_of(rest);
 
-	extent->kinds[page] = KIND_FREE | note_marks(heap, (unsigned long)moved);
-	set_length(extent, page, rest);
+	mark_free(extent, page, rest, KIND_FREE | note_marks(heap, (unsigned long)moved));
 	if (new_bin == bin) {
 		replace_run(heap, run, moved, ref);
 		return;
@@ -489,7 +422,7 @@ static __always_inline bool take(struct quarry_heap *heap, unsigned long nr, boo
 		place->page = take_end(heap, run, place, bin, nr);
 	else
 		take_start(heap, run, place, bin, nr);
-	account_pages(heap, extent, extent->nr_free - nr);
+	account_pages(heap, extent, -nr);
 	return true;
 }
 
