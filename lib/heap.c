@@ -585,18 +585,6 @@ int __quarry_heap_free_locked(struct quarry_heap *heap, unsigned long addr,
 	return free_slow(heap, addr, irq, caller);
 }
 
-/* Find and free a block that isn't of a long bucket; false if there is none. */
-static noinline bool free_rest(struct quarry_heap *heap, struct quarry_heap_extent *extent,
-			       unsigned long addr, unsigned long page, u8 kind)
-{
-	struct heap_spot spot = { .page = page, .kind = kind };
-
-	if (unlikely(!find_rest(heap, extent, addr - extent->base, &spot)))
-		return false;
-	release_rest(heap, extent, addr, &spot);
-	return true;
-}
-
 /*
  * Without magazines. Called as the last thing that quarry_heap_free() does, whose caller is
  * so this one's; and not inline, as in alloc_small().
@@ -626,8 +614,10 @@ static noinline int free_block(struct quarry_heap *heap, unsigned long addr)
 			raw_spin_unlock_irqrestore(&heap->lock, irq);
 			return 0;
 		}
-	} else if (unlikely(!free_rest(heap, extent, addr, spot.page, spot.kind))) {
-		return free_slow(heap, addr, irq, _RET_IP_);
+	} else {
+		if (unlikely(!find_rest(heap, extent, within, &spot)))
+			return free_slow(heap, addr, irq, _RET_IP_);
+		release_rest(heap, extent, addr, &spot);
 	}
 	unlock_freed(heap, irq);
 	return 0;

@@ -436,7 +436,8 @@ static void end_short(struct quarry_heap *heap, struct quarry_heap_extent *exten
 
 /* Free a block of a short bucket, whose bit is still that of a block in use. */
 void __quarry_heap_release_short(struct quarry_heap *heap, struct quarry_heap_extent *extent,
-				 u32 page, struct quarry_heap_class *class, unsigned int index)
+				 unsigned long page, struct quarry_heap_class *class,
+				 unsigned int index)
 {
 	u32 old = extent->words[page], new = old | 1U << index;
 	struct heap_links *from, *to;

@@ -186,7 +186,8 @@ static __always_inline u32 ref_page(u32 ref)
 }
 
 static __always_inline unsigned long page_addr(const struct quarry_heap *heap,
-					       const struct quarry_heap_extent *extent, unsigned long page)
+					       const struct quarry_heap_extent *extent,
+					       unsigned long page)
 {
 	return extent->base + ((unsigned long)page << heap->page_shift);
 }
@@ -631,7 +632,8 @@ void *__quarry_heap_take_slow(struct quarry_heap *heap, size_t size, size_t alig
 void __quarry_heap_release_long(struct quarry_heap *heap, struct quarry_heap_extent *extent,
 				unsigned long page, struct quarry_heap_class *class, u64 bits);
 void __quarry_heap_release_short(struct quarry_heap *heap, struct quarry_heap_extent *extent,
-				 u32 page, struct quarry_heap_class *class, unsigned int index);
+				 unsigned long page, struct quarry_heap_class *class,
+				 unsigned int index);
 struct heap_links *__quarry_heap_bucket_links(struct quarry_heap *heap, u32 ref, u8 kind);
 
 /* ---- heap.c ---- */

@@ -109,7 +109,8 @@ static __always_inline struct quarry_heap_link *bin_head(struct quarry_heap *hea
 }
 
 static __always_inline struct heap_run *run_at(const struct quarry_heap *heap,
-					       const struct quarry_heap_extent *extent, unsigned long page)
+					       const struct quarry_heap_extent *extent,
+					       unsigned long page)
 {
 	return (struct heap_run *)page_addr(heap, extent, page);
 }
