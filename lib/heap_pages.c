@@ -90,13 +90,14 @@ static __always_inline unsigned long align_page(const struct quarry_heap *heap,
 	return page + ((-addr & (align - 1)) >> heap->page_shift);
 }
 
-/* Whether a free run holds @nr pages at an aligned address, and where it is. */
-static bool has_aligned(struct quarry_heap *heap, const struct heap_run *run, unsigned long nr,
-			size_t align, struct heap_place *place)
+/* Whether the first run of a bin holds @nr pages at an aligned address, and where it is. */
+static __always_inline bool has_aligned(struct quarry_heap *heap, unsigned int bin,
+					unsigned long nr, size_t align,
+					struct heap_place *place)
 {
 	unsigned long page, end;
 
-	if (!run || !locate(heap, run, place))
+	if (unlikely(!locate(heap, heap->bins[bin].next, place)))
 		return false;
 	page = align_page(heap, place->extent, place->page, align);
 	end = place->page + place->nr;
@@ -112,48 +113,47 @@ static bool has_aligned(struct quarry_heap *heap, const struct heap_run *run, un
  * shortest on that may do are tried, for most runs that are as long as the alignment
  * hold an address that has it, and last the longest.
  */
-static bool find_aligned(struct quarry_heap *heap, unsigned long nr, size_t align,
-			 struct heap_place *place)
+static __always_inline bool find_aligned(struct quarry_heap *heap, unsigned long nr,
+					 size_t align, struct heap_place *place)
 {
 	unsigned long slack = (align >> heap->page_shift) - 1;
-	unsigned int bin, tries;
+	unsigned int bin = QUARRY_HEAP_NR_BINS, tries = 0;
 
 	if (nr > MAX_PAGES)
 		return false;
-	if (slack <= MAX_PAGES - nr) {
+	if (slack <= MAX_PAGES - nr)
 		bin = next_bin(heap, bin_from(nr + slack));
-		if (bin < QUARRY_HEAP_NR_BINS)
-			return has_aligned(heap, heap->bins[bin].next, nr, align, place);
-	}
-	bin = bin_of(nr);
-	for (tries = 0; tries < MAX_TRIES; tries++, bin++) {
-		bin = next_bin(heap, bin);
-		if (bin >= QUARRY_HEAP_NR_BINS)
-			return false;
-		if (has_aligned(heap, heap->bins[bin].next, nr, align, place))
+	if (bin >= QUARRY_HEAP_NR_BINS)
+		bin = next_bin(heap, bin_of(nr));
+	while (bin < QUARRY_HEAP_NR_BINS) {
+		if (has_aligned(heap, bin, nr, align, place))
 			return true;
+		if (tries > MAX_TRIES)
+			return false;
+		tries++;
+		bin = tries < MAX_TRIES ? next_bin(heap, bin + 1) : last_bin(heap);
 	}
-	return has_aligned(heap, heap->bins[last_bin(heap)].next, nr, align, place);
+	return false;
 }
 
-/* A free run keeps only its first @nr pages; false if it's damaged. */
-static __always_inline bool shorten_run(struct quarry_heap *heap,
-					struct quarry_heap_extent *extent, u32 page, u32 old,
-					u32 nr)
+/* A free run, which locate() has seen, keeps only its first pages, if any. */
+static __always_inline void shorten_run(struct quarry_heap *heap,
+					const struct heap_place *place, unsigned long nr)
 {
-	struct heap_run *run = run_at(heap, extent, page);
+	struct quarry_heap_extent *extent = place->extent;
+	struct heap_run *run = run_at(heap, extent, place->page);
+	u8 *kinds = &extent->kinds[place->page];
 
-	if (unlikely(!is_run_right(heap, extent, page, old))) {
-		__quarry_heap_condemn(heap, ref_of(heap, extent, page));
-		return false;
-	}
-	extent->kinds[page + old - 1] = KIND_INSIDE;
-	mark_free(extent, page, nr, extent->kinds[page]);
-	if (!is_same_bin(nr, old)) {
-		unlink_run(heap, run);
-		push_run(heap, run, ref_of(heap, extent, page), bin_of(nr));
-	}
-	return true;
+	kinds[place->nr - 1] = KIND_INSIDE;
+	if (nr)
+		mark_free(extent, place->page, nr, kinds[0]);
+	else
+		kinds[0] = KIND_INSIDE;
+	if (is_same_bin(nr, place->nr))
+		return;
+	unlink_run(heap, run);
+	if (nr)
+		push_run(heap, run, ref_of(heap, extent, place->page), bin_of(nr));
 }
 
 /* As take(), at an address that is a multiple of @align, a power of two above the page size. */
@@ -162,18 +162,14 @@ static noinline bool take_aligned(struct quarry_heap *heap, unsigned long nr, si
 {
 	struct quarry_heap_extent *extent;
 	struct heap_place run = {};
-	u32 start, end;
+	unsigned long start, end;
 
 	if (!find_aligned(heap, nr, align, &run))
 		return false;
 	extent = run.extent;
 	start = align_page(heap, extent, run.page, align);
 	end = run.page + run.nr;
-	if (start > run.page ?
-	    !shorten_run(heap, extent, run.page, run.nr, start - run.page) :
-	    !remove_run(heap, extent, run.page, run.nr))
-		return false;
-
+	shorten_run(heap, &run, start - run.page);
 	if (end > start + nr)
 		insert_run(heap, extent, start + nr, end - start - nr);
 	account_pages(heap, extent, -nr);
