@@ -599,10 +599,11 @@ static noinline int free_block(struct quarry_heap *heap, unsigned long addr)
 	extent = heap->last;
 	within = addr - extent->base;
 	if (unlikely(within >= extent->size)) {
-		extent = __quarry_heap_extent(heap, addr);
-		if (unlikely(!extent))
-			return free_slow(heap, addr, irq, _RET_IP_);
+		extent = find_extent(heap, addr);
 		within = addr - extent->base;
+		if (unlikely(within >= extent->size))
+			return free_slow(heap, addr, irq, _RET_IP_);
+		WRITE_ONCE(heap->last, extent);
 	}
 	/* As in alloc(), for one of its bytes. */
 	if (unlikely(data_race(heap->attention) || !find_first(heap, extent, within, &spot)))

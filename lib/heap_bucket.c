@@ -105,27 +105,27 @@ static __always_inline bool unlink_short(struct quarry_heap *heap,
 					 const struct heap_links *links)
 {
 	u32 next_ref = links->next, prev_ref = links->prev;
-	struct heap_links *next = NULL, *prev = NULL;
-	bool is_first = prev_ref == NO_REF;
 	bool heads = class->short_list == ref;
+	struct heap_links *other;
 
-	if (unlikely(is_first != heads || next_ref == ref))
-		return false;
-	if (next_ref != NO_REF &&
-	    unlikely(!find_short(heap, class, next_ref, &next) || next->prev != ref))
-		return false;
-	if (!is_first &&
-	    unlikely(!find_short(heap, class, prev_ref, &prev) || prev->next != ref))
-		return false;
-
-	if (is_first)
+	if (prev_ref == NO_REF) {
+		if (unlikely(!heads))
+			return false;
 		class->short_list = next_ref;
-	else
-		prev->next = next_ref;
-	if (next_ref != NO_REF)
-		next->prev = prev_ref;
-	else if (is_first)
-		heap->short_classes &= ~BIT_ULL(class->index);
+		if (next_ref == NO_REF)
+			heap->short_classes &= ~BIT_ULL(class->index);
+	} else {
+		if (unlikely(heads || !find_short(heap, class, prev_ref, &other) ||
+			     other->next != ref))
+			return false;
+		other->next = next_ref;
+	}
+	if (next_ref == NO_REF)
+		return true;
+	if (unlikely(next_ref == ref || !find_short(heap, class, next_ref, &other) ||
+		     other->prev != ref))
+		return false;
+	other->prev = prev_ref;
 	return true;
 }
 
