@@ -136,7 +136,10 @@ static __always_inline bool find_aligned(struct quarry_heap *heap, unsigned long
 	return false;
 }
 
-/* A free run, which locate() has seen, keeps only its first pages, if any. */
+/*
+ * A free run, which locate() has seen, keeps only its first pages, if any: if not, what takes the
+ * place of the first says so.
+ */
 static __always_inline void shorten_run(struct quarry_heap *heap,
 					const struct heap_place *place, unsigned long nr)
 {
@@ -147,8 +150,6 @@ static __always_inline void shorten_run(struct quarry_heap *heap,
 	kinds[place->nr - 1] = KIND_INSIDE;
 	if (nr)
 		mark_free(extent, place->page, nr, kinds[0]);
-	else
-		kinds[0] = KIND_INSIDE;
 	if (is_same_bin(nr, place->nr))
 		return;
 	unlink_run(heap, run);
