@@ -7,8 +7,10 @@
 #define pr_fmt(fmt) KBUILD_MODNAME ": " fmt
 
 #include <linux/err.h>
+#include <linux/log2.h>
 #include <linux/math.h>
 #include <linux/math64.h>
+#include <linux/minmax.h>
 #include <linux/mm.h>
 #include <linux/printk.h>
 #include <linux/sizes.h>
@@ -110,6 +112,16 @@ static bool heap_alloc(void *ctx, size_t size, struct bench_slot *slot)
 	return slot->handle;
 }
 
+/* As heap_alloc(), at a multiple of the size's power of two, from 4 to 64 KiB. */
+static bool heap_alloc_aligned(void *ctx, size_t size, struct bench_slot *slot)
+{
+	size_t align = clamp_t(size_t, roundup_pow_of_two(size), SZ_4K, SZ_64K);
+	struct heap_space *space = ctx;
+
+	slot->handle = (unsigned long)quarry_heap_alloc_aligned(&space->heap, size, align);
+	return slot->handle;
+}
+
 static void heap_free(void *ctx, const struct bench_slot *slot)
 {
 	struct heap_space *space = ctx;
@@ -126,20 +138,24 @@ static u64 heap_usable(void *ctx)
 	return stats.total;
 }
 
-#define HEAP(_name, _setup)			\
+#define HEAP(_name, _setup, _alloc)		\
 	{					\
 		.name = _name,			\
 		.own_space = true,		\
 		.setup = _setup,		\
 		.teardown = heap_teardown,	\
-		.alloc = heap_alloc,		\
+		.alloc = _alloc,		\
 		.free = heap_free,		\
 		.usable = heap_usable,		\
 	}
 
-static const struct bench_allocator heap = HEAP("quarry_heap", heap_setup);
-static const struct bench_allocator heap_cached = HEAP("quarry_heap cached", heap_cached_setup);
-static const struct bench_allocator heap_64 = HEAP("quarry_heap 64 extents", heap_64_setup);
+static const struct bench_allocator heap = HEAP("quarry_heap", heap_setup, heap_alloc);
+static const struct bench_allocator heap_cached =
+	HEAP("quarry_heap cached", heap_cached_setup, heap_alloc);
+static const struct bench_allocator heap_64 =
+	HEAP("quarry_heap 64 extents", heap_64_setup, heap_alloc);
+static const struct bench_allocator heap_aligned =
+	HEAP("quarry_heap aligned", heap_setup, heap_alloc_aligned);
 
 /* ---- States of a heap ---- */
 
@@ -397,10 +413,16 @@ static const struct bench_state states[] = {
 	/* Fits the smallest space. */
 	{ &heap, { BENCH_CHURN, SIZES(1000) } },
 	{ &heap_64, { BENCH_CHURN, SIZES(1000) } },
+	{ &heap_aligned, { .name = "churn of 4..64 KiB", .slots = 100, .spread = BENCH_UNIFORM,
+			   .min_size = SZ_4K, .max_size = SZ_64K,
+			   .warm = bench_churn_warm, .body = bench_churn } },
 	WORST("16 B of a free heap", &heap, 16, NULL),
 	WORST("2048 B of a free heap", &heap, 2048, NULL),
 	WORST("100 KiB of a free heap", &heap, 100 * SZ_1K, NULL),
 	WORST("1 MiB of a free heap", &heap, SZ_1M, NULL),
+	WORST("4 KiB of a free heap", &heap_aligned, SZ_4K, NULL),
+	WORST("64 KiB of a free heap", &heap_aligned, SZ_64K, NULL),
+	WORST("4 KiB with every other 4 KiB free", &heap_aligned, SZ_4K, leave_holes_of_4096),
 	WORST("16 B with every other page free", &heap, 16, leave_holes_of_a_page),
 	WORST("1 page with every other page free", &heap, HEAP_PAGE, leave_holes_of_a_page),
 	WORST("2 pages with every other page free", &heap, 2 * HEAP_PAGE, leave_holes_of_a_page),
