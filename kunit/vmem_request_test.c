@@ -284,12 +284,85 @@ static void best_fit_compares_whole_segments(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, addr, vmap_addr(trial.map, 9));
 }
 
+#define NR_BLOCKS	150
+
+/*
+ * An arena of blocks of 64 quanta, in each of which three are free, none of them the first; but
+ * of the last, the first is free, and the last three of the block before.
+ */
+static struct quarry_vmem *with_decoys(struct kunit *test)
+{
+	struct quarry_vmem *vmem = &qtest_vmem(test, VBASE, QUANTA(64 * NR_BLOCKS), QUANTUM,
+					       4 * NR_BLOCKS)->vmem;
+	unsigned int i;
+
+	ASSERT_OK(test, quarry_vmem_alloc_at(vmem, VAT(0), QUANTUM));
+	for (i = 0; i < NR_BLOCKS - 2; i++)
+		ASSERT_OK(test, quarry_vmem_alloc_at(vmem, VAT(64 * i + 4), QUANTA(61)));
+	ASSERT_OK(test, quarry_vmem_alloc_at(vmem, VAT(64 * i + 4), QUANTA(57)));
+	ASSERT_OK(test, quarry_vmem_alloc_at(vmem, VAT(64 * i + 65), QUANTA(63)));
+	return vmem;
+}
+
+/* Colours tell which segments can serve: the others aren't looked at, however many. */
+static void what_cannot_serve_is_not_looked_at(struct kunit *test)
+{
+	struct quarry_vmem_request want = qtest_vmem_want(QUANTUM, BEST);
+	struct quarry_vmem *vmem = with_decoys(test);
+	u64 steps = qtest_vmem_stats(vmem).nr_steps, addr = 0;
+
+	want.align = QUANTA(64);
+	ASSERT_OK(test, quarry_vmem_xalloc(vmem, &want, &addr));
+	KUNIT_EXPECT_EQ(test, addr, VAT(64 * (NR_BLOCKS - 1)));
+	KUNIT_EXPECT_LE(test, qtest_vmem_stats(vmem).nr_steps - steps, (u64)2);
+
+	EXPECT_OK(test, quarry_vmem_xfree(vmem, addr, QUANTUM));
+	steps = qtest_vmem_stats(vmem).nr_steps;
+	want.min = VAT(2);
+	ASSERT_OK(test, quarry_vmem_xalloc(vmem, &want, &addr));
+	KUNIT_EXPECT_EQ(test, addr, VAT(64 * (NR_BLOCKS - 1)));
+	KUNIT_EXPECT_LE(test, qtest_vmem_stats(vmem).nr_steps - steps, (u64)3);
+	qtest_vmem_intact(test, vmem);
+}
+
+#define NR_SMALL	1000
+#define NR_LARGE	100
+
+/*
+ * A window that is narrow among large segments, but has many small ones, of which every other
+ * quantum is in use; there is room for two quanta only at its beginning.
+ */
+static void a_crowded_window_is_searched_to_its_end(struct kunit *test)
+{
+	struct quarry_vmem *vmem = &qtest_vmem(test, VBASE, QUANTA(NR_SMALL * (NR_LARGE + 1)),
+					       QUANTUM, 3 * NR_SMALL)->vmem;
+	struct quarry_vmem_request want = qtest_vmem_want(QUANTA(2), BEST);
+	u64 steps, addr = 0;
+	unsigned int i;
+
+	for (i = 1; i <= NR_LARGE; i++)
+		ASSERT_OK(test, quarry_vmem_alloc_at(vmem, VAT(NR_SMALL * i), QUANTA(NR_SMALL)));
+	for (i = 5; i < NR_SMALL; i += 2)
+		ASSERT_OK(test, quarry_vmem_alloc_at(vmem, VAT(i), QUANTUM));
+	ASSERT_OK(test, quarry_vmem_alloc_at(vmem, VAT(1), QUANTUM));
+
+	steps = qtest_vmem_stats(vmem).nr_steps;
+	want.min = VAT(0);
+	want.max = VAT(NR_SMALL) - 1;
+	ASSERT_OK(test, quarry_vmem_xalloc(vmem, &want, &addr));
+	KUNIT_EXPECT_EQ(test, addr, VAT(2));
+	KUNIT_EXPECT_LE(test, qtest_vmem_stats(vmem).nr_steps - steps, (u64)140);
+	qtest_vmem_intact(test, vmem);
+}
+
 static struct kunit_case request_cases[] = {
 	KUNIT_CASE_PARAM(every_place_is_the_right_one, layout_gen_params),
 	KUNIT_CASE_PARAM(every_window_is_kept, layout_gen_params),
 	KUNIT_CASE(every_wrong_request_is_refused),
 	KUNIT_CASE(every_combination_of_flags_is_judged),
 	KUNIT_CASE(best_fit_compares_whole_segments),
+	KUNIT_CASE(what_cannot_serve_is_not_looked_at),
+	KUNIT_CASE(a_crowded_window_is_searched_to_its_end),
 	{}
 };
 
