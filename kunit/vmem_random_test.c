@@ -85,9 +85,10 @@ static unsigned int random_strategy(struct trial *trial)
 	return BIT(below(trial, 3)) | (below(trial, 2) ? QUARRY_VMEM_NOWAIT : 0);
 }
 
+/* Up to 256 quanta, which is more than colours tell. */
 static u64 random_power(struct trial *trial)
 {
-	return trial->space->quantum << below(trial, 7);
+	return trial->space->quantum << below(trial, 9);
 }
 
 /* Any address in the map, mostly of a quantum's start. */
@@ -108,7 +109,7 @@ static struct quarry_vmem_request random_request(struct trial *trial)
 	if (below(trial, 2))
 		want.align = random_power(trial);
 	if (want.align && below(trial, 2))
-		want.phase = (u64)below(trial, 64) * trial->space->quantum & (want.align - 1);
+		want.phase = (u64)below(trial, 256) * trial->space->quantum & (want.align - 1);
 	if (!below(trial, 3))
 		want.nocross = random_power(trial);
 	if (below(trial, 2))

@@ -213,7 +213,7 @@ static noinline void *look_again(struct quarry_heap *heap, size_t size, size_t a
 	struct quarry_heap_extent *extent;
 	void *block = NULL;
 
-	if (heap->queued || heap->caches) {
+	if (READ_ONCE(heap->queued) || heap->caches) {
 		raw_spin_unlock_irqrestore(&heap->lock, irq);
 		__quarry_heap_reap(heap);
 		__quarry_heap_reclaim_cached(heap);
@@ -239,7 +239,7 @@ static noinline __cold void *no_room(struct quarry_heap *heap, size_t size, size
 {
 	void *block = NULL;
 
-	if (heap->queued || heap->caches || heap->grower.grow)
+	if (READ_ONCE(heap->queued) || heap->caches || heap->grower.grow)
 		block = look_again(heap, size, align, false, irq);
 	if (!block && !heap->broken)
 		fail(heap, size, align);
@@ -549,7 +549,7 @@ static enum heap_verdict find(struct quarry_heap *heap, unsigned long addr,
 		return __quarry_heap_why_not(heap, *extent, addr);
 	if (is_cached(heap, spot->class, addr))
 		return FREE_ALREADY;
-	if (heap->queued && has_deferred_mark(heap, addr))
+	if (READ_ONCE(heap->queued) && has_deferred_mark(heap, addr))
 		return QUEUED_ALREADY;
 	return RELEASED;
 }
@@ -566,7 +566,7 @@ static noinline __cold int free_slow(struct quarry_heap *heap, unsigned long add
 	verdict = find(heap, addr, &extent, &spot);
 	if (verdict == RELEASED)
 		__quarry_heap_release(heap, extent, addr, &spot);
-	if (heap->queued)
+	if (READ_ONCE(heap->queued))
 		__quarry_heap_reap_one(heap);
 	unlock_freed(heap, irq);
 

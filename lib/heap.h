@@ -166,7 +166,8 @@ struct quarry_heap_extent_stats {
  * @keep: how many fetched extents that are empty the heap keeps for later
  *
  * Called with no lock held, from whatever context the heap is used in. Memory
- * from @grow belongs to nothing else until @give.
+ * from @grow belongs to nothing else until @give. Neither may allocate from the heap itself: for
+ * want of room this would call @grow again, without end.
  */
 struct quarry_heap_grower {
 	void *(*grow)(void *ctx, size_t need, size_t *size);
