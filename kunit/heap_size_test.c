@@ -319,6 +319,39 @@ static void aligned_blocks_fill_the_heap(struct kunit *test)
 	}
 }
 
+/* Takes a run behind which the next page is 4 behind a multiple of 16 pages. */
+static void space_out(struct kunit *test, struct quarry_heap *heap)
+{
+	void *block = qtest_heap_block(test, heap, 9 * HEAP_PAGE);
+	unsigned long end = (unsigned long)block / HEAP_PAGE + 9;
+
+	KUNIT_ASSERT_PTR_EQ(test, block,
+			    quarry_heap_realloc(heap, block, (9 + (4 - end) % 16) * HEAP_PAGE));
+}
+
+/* Of four free runs that are long enough, only the last has an address that is. */
+static void the_longest_run_is_tried_at_last(struct kunit *test)
+{
+	struct quarry_heap *heap = &qtest_heap(test, SZ_128K, HEAP_PAGE)->heap;
+	static const unsigned int lengths[] = { 17, 18, 19, 30 };
+	void **blocks = qtest_memory(test, MANY * sizeof(*blocks));
+	void *holes[ARRAY_SIZE(lengths)];
+	unsigned int i;
+
+	for (i = 0; i < ARRAY_SIZE(lengths); i++) {
+		space_out(test, heap);
+		holes[i] = qtest_heap_block(test, heap, lengths[i] * HEAP_PAGE);
+	}
+	space_out(test, heap);
+	qtest_heap_fill(test, heap, HEAP_PAGE, blocks, MANY);
+	qtest_heap_free_all(test, heap, holes, ARRAY_SIZE(holes));
+
+	KUNIT_EXPECT_PTR_EQ(test, quarry_heap_alloc_aligned(heap, 16 * HEAP_PAGE, 16 * HEAP_PAGE),
+			    holes[3] + 12 * HEAP_PAGE);
+	KUNIT_EXPECT_NULL(test, quarry_heap_alloc_aligned(heap, 16 * HEAP_PAGE, 16 * HEAP_PAGE));
+	qtest_heap_intact(test, heap);
+}
+
 static void alignments_that_are_none_are_refused(struct kunit *test)
 {
 	static const size_t aligns[] = {
@@ -456,6 +489,7 @@ static struct kunit_case size_cases[] = {
 	KUNIT_CASE(calloc_refuses_products_that_overflow),
 	KUNIT_CASE(every_alignment_is_kept_for_every_size),
 	KUNIT_CASE(aligned_blocks_fill_the_heap),
+	KUNIT_CASE(the_longest_run_is_tried_at_last),
 	KUNIT_CASE(alignments_that_are_none_are_refused),
 	KUNIT_CASE(alignments_beyond_the_heap_find_nothing_or_what_is_right),
 	{}

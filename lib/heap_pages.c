@@ -117,7 +117,7 @@ static __always_inline bool find_aligned(struct quarry_heap *heap, unsigned long
 					 size_t align, struct heap_place *place)
 {
 	unsigned long slack = (align >> heap->page_shift) - 1;
-	unsigned int bin = QUARRY_HEAP_NR_BINS, tries = 0;
+	unsigned int bin = QUARRY_HEAP_NR_BINS, tries;
 
 	if (nr > MAX_PAGES)
 		return false;
@@ -125,12 +125,11 @@ static __always_inline bool find_aligned(struct quarry_heap *heap, unsigned long
 		bin = next_bin(heap, bin_from(nr + slack));
 	if (bin >= QUARRY_HEAP_NR_BINS)
 		bin = next_bin(heap, bin_of(nr));
-	while (bin < QUARRY_HEAP_NR_BINS) {
+	for (tries = 1; bin < QUARRY_HEAP_NR_BINS; tries++) {
 		if (has_aligned(heap, bin, nr, align, place))
 			return true;
 		if (tries > MAX_TRIES)
 			return false;
-		tries++;
 		bin = tries < MAX_TRIES ? next_bin(heap, bin + 1) : last_bin(heap);
 	}
 	return false;
