@@ -663,8 +663,8 @@ int quarry_vmem_alloc_timeout(struct quarry_vmem *vmem, u64 size, unsigned int f
 EXPORT_SYMBOL_GPL(quarry_vmem_alloc_timeout);
 
 /*
- * What a request that can be right asks for. Not inline, so that the check of a request needs
- * nothing on the stack.
+ * Allocate what a request that can be right asks for. Not inline, so that the check of a
+ * request needs nothing on the stack.
  */
 static noinline int xalloc(struct quarry_vmem *vmem, const struct quarry_vmem_request *request,
 			   u64 *addr)

@@ -12,8 +12,9 @@
  *    serve (lib/vmem_index.c). In a class of one size c, a segment can serve a size s
  *    just if one of the places from its start to c - s further can; so the colours that
  *    can are those for which the start itself can, rotated by 0 up to c - s quanta and
- *    joined. For an alignment and a boundary of up to 64 quanta this decides, and at
- *    most the two segments across the window's ends are looked at in vain. For
+ *    joined. For an alignment and a boundary of up to 64 quanta this decides, and only
+ *    segments across the window's ends, or that start less than 128 quanta before it, are
+ *    looked at in vain. For
  *    larger ones it is necessary only: a segment that has the right colour serves with
  *    probability 64 quanta / alignment, and if not, the search goes on.
  *
