@@ -606,7 +606,9 @@ static noinline int free_block(struct quarry_heap *heap, unsigned long addr)
 		WRITE_ONCE(heap->last, extent);
 	}
 	/* As in alloc(), for one of its bytes. */
-	if (unlikely(data_race(heap->attention) || !find_first(heap, extent, within, &spot)))
+	if (unlikely(data_race(heap->attention)))
+		return free_slow(heap, addr, irq, _RET_IP_);
+	if (unlikely(!find_first(heap, extent, within, &spot)))
 		return free_slow(heap, addr, irq, _RET_IP_);
 	if (likely(is_long(spot.kind))) {
 		if (unlikely(!find_block(heap, extent, within, spot.kind, &spot)))

@@ -224,6 +224,13 @@ struct quarry_heap_extent {
 	unsigned long memory_size;
 };
 
+/* Where an extent begins, kept where addresses are looked up. */
+struct quarry_heap_base {
+	/* private: */
+	unsigned long addr;
+	struct quarry_heap_extent *extent;
+};
+
 /* One class of small blocks: where the next one comes from, and what buckets are like. */
 struct quarry_heap_class {
 	/* private: */
@@ -262,7 +269,7 @@ struct quarry_heap {
 			bool broken;
 			bool closing;
 		};
-		u32 attention;
+		unsigned long attention;
 	};
 	unsigned int max_small;
 	unsigned int share;
@@ -289,8 +296,7 @@ struct quarry_heap {
 	u32 nr_short[QUARRY_HEAP_NR_CLASSES];
 
 	struct quarry_heap_extent extents[QUARRY_HEAP_MAX_EXTENTS];
-	unsigned long bases[QUARRY_HEAP_MAX_EXTENTS];
-	u8 by_addr[QUARRY_HEAP_MAX_EXTENTS];
+	struct quarry_heap_base by_addr[QUARRY_HEAP_MAX_EXTENTS];
 	u8 by_age[QUARRY_HEAP_MAX_EXTENTS];
 	unsigned int nr_extents;
 	unsigned int nr_empty;

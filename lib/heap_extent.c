@@ -12,9 +12,9 @@
  * are those of pages that are in use for ever, so that nothing looks further.
  *
  * An extent keeps its place in heap->extents for as long as the heap has it, for
- * the references to its pages hold the number of this place. Two arrays of such
- * numbers put the extents in order: by address, where an address is looked up by
- * halving a third array, of where they begin, and by age.
+ * the references to its pages hold the number of this place. Two arrays put the extents
+ * in order: by age, and by address, with where they begin at hand, for an address is looked up
+ * by halving it.
  *
  * The map is cleared without the lock, as that takes long. Meanwhile the extent has
  * its place, so that none that overlaps it can come in between, but no size, so
@@ -145,12 +145,10 @@ void __quarry_heap_publish(struct quarry_heap *heap, struct quarry_heap_extent *
 
 	lockdep_assert_held(&heap->lock);
 
-	for (i = nr; i && heap->bases[i - 1] > extent->base; i--) {
+	for (i = nr; i && heap->by_addr[i - 1].addr > extent->base; i--)
 		heap->by_addr[i] = heap->by_addr[i - 1];
-		heap->bases[i] = heap->bases[i - 1];
-	}
-	heap->by_addr[i] = extent - heap->extents;
-	heap->bases[i] = extent->base;
+	heap->by_addr[i].addr = extent->base;
+	heap->by_addr[i].extent = extent;
 	heap->by_age[nr] = extent - heap->extents;
 
 	/* Pairs with __quarry_heap_extent_unlocked(). */
@@ -161,28 +159,35 @@ void __quarry_heap_publish(struct quarry_heap *heap, struct quarry_heap_extent *
 	__quarry_heap_give_pages(heap, extent, 0, extent->nr_pages);
 }
 
-/* Take a number out of an array of them. */
-static void forget(u8 *numbers, unsigned int nr, u8 number)
+/* Take an extent out of those in order of age. */
+static void forget_age(struct quarry_heap *heap, const struct quarry_heap_extent *extent)
 {
-	u8 *found = memchr(numbers, number, nr);
+	u8 *found = memchr(heap->by_age, extent - heap->extents, heap->nr_extents);
 
 	if (!WARN_ON_ONCE(!found))
-		memmove(found, found + 1, numbers + nr - found - 1);
+		memmove(found, found + 1, heap->by_age + heap->nr_extents - found - 1);
+}
+
+/* The same by address: where there is no extent, a base is above all addresses. */
+static void forget_addr(struct quarry_heap *heap, const struct quarry_heap_extent *extent)
+{
+	struct quarry_heap_base *base, *last = &heap->by_addr[heap->nr_extents - 1];
+
+	for (base = heap->by_addr; base < last && base->extent != extent; base++)
+		;
+	for (; base < last; base++)
+		*base = base[1];
+	last->addr = ULONG_MAX;
 }
 
 /* The reverse of publish(), but for what the extent holds. */
 static void retire(struct quarry_heap *heap, struct quarry_heap_extent *extent)
 {
-	unsigned int i;
-
 	lockdep_assert_held(&heap->lock);
 
-	forget(heap->by_addr, heap->nr_extents, extent - heap->extents);
-	forget(heap->by_age, heap->nr_extents, extent - heap->extents);
+	forget_addr(heap, extent);
+	forget_age(heap, extent);
 	heap->nr_extents--;
-	for (i = 0; i < heap->nr_extents; i++)
-		heap->bases[i] = heap->extents[heap->by_addr[i]].base;
-	heap->bases[i] = ULONG_MAX;
 	add_total(heap, -extent->size);
 	heap->memory -= extent->memory_size;
 	heap->nr_gives += extent->grown;

@@ -145,6 +145,17 @@ static unsigned long new_secret(void)
 	return hash_long(atomic_long_inc_return(&nr_heaps), BITS_PER_LONG) | 1;
 }
 
+/* Where there is no extent, a base is above all addresses. */
+static void init_bases(struct quarry_heap *heap)
+{
+	unsigned int i;
+
+	for (i = 0; i < QUARRY_HEAP_MAX_EXTENTS; i++) {
+		heap->by_addr[i].addr = ULONG_MAX;
+		heap->by_addr[i].extent = heap->extents;
+	}
+}
+
 /* Everything but what depends on the memory. */
 static void init(struct quarry_heap *heap, const char *name, unsigned int page_shift)
 {
@@ -154,7 +165,7 @@ static void init(struct quarry_heap *heap, const char *name, unsigned int page_s
 	heap->page_shift = page_shift;
 	heap->secret = new_secret();
 	heap->last = heap->extents;
-	memset(heap->bases, 0xff, sizeof(heap->bases));
+	init_bases(heap);
 	heap->waiters = RB_ROOT;
 	init_classes(heap);
 }

@@ -12,6 +12,7 @@
 #include <linux/lockdep.h>
 #include <linux/math.h>
 #include <linux/minmax.h>
+#include <linux/overflow.h>
 #include <linux/string.h>
 
 #include "heap.h"
@@ -115,52 +116,52 @@ struct heap_piece {
 	u8 kind;
 };
 
-static __always_inline bool is_bucket(u8 kind)
+static __always_inline bool is_bucket(unsigned long kind)
 {
-	return (s8)kind > 0;
+	return kind - 1 < KIND_RUN - 1;
 }
 
-static __always_inline bool is_short(u8 kind)
+static __always_inline bool is_short(unsigned long kind)
 {
 	return kind & KIND_SHORT;
 }
 
-static __always_inline unsigned int kind_class(u8 kind)
+static __always_inline unsigned int kind_class(unsigned long kind)
 {
 	return kind & KIND_CLASS;
 }
 
 /* The first page of a long bucket, whose kind is its class. */
-static __always_inline bool is_long(u8 kind)
+static __always_inline bool is_long(unsigned long kind)
 {
-	return (u8)(kind - 1) < KIND_CLASS;
+	return kind - 1 < KIND_CLASS;
 }
 
 /* A page of a long bucket other than the first. */
-static __always_inline bool is_part(u8 kind)
+static __always_inline bool is_part(unsigned long kind)
 {
-	return (kind & 0xf0) == KIND_PART;
+	return kind - KIND_PART < MAX_LONG_PAGES;
 }
 
 /* How many pages it is behind the first. */
-static __always_inline unsigned int part_of(u8 kind)
+static __always_inline unsigned long part_of(unsigned long kind)
 {
-	return kind & 0xf;
+	return kind - KIND_PART;
 }
 
-static __always_inline bool is_free(u8 kind)
+static __always_inline bool is_free(unsigned long kind)
 {
 	return kind >= KIND_FREE;
 }
 
 /* The first page of a free run. */
-static __always_inline bool is_free_start(u8 kind)
+static __always_inline bool is_free_start(unsigned long kind)
 {
 	return (kind & 0xf8) == KIND_FREE;
 }
 
 /* The first page of any piece. */
-static __always_inline bool is_start(u8 kind)
+static __always_inline bool is_start(unsigned long kind)
 {
 	return is_bucket(kind) || kind == KIND_RUN || kind == KIND_OWN || is_free_start(kind);
 }
@@ -407,8 +408,19 @@ struct heap_spot {
 	unsigned long page;
 	u32 index;
 	u64 bits;
-	u8 kind;
+	unsigned long kind;
 };
+
+/* A page's kind, which is read once, but needs no pointer of its own as for READ_ONCE(). */
+static __always_inline unsigned long read_kind(const struct quarry_heap_extent *extent,
+					       unsigned long page)
+{
+	/* Who asks without the lock looks at what is found. */
+	unsigned long kind = data_race(extent->kinds[page]);
+
+	OPTIMIZER_HIDE_VAR(kind);
+	return kind;
+}
 
 /*
  * The page that the piece begins with which so many bytes of an extent are in, as far as this
@@ -419,15 +431,12 @@ static __always_inline bool find_first(const struct quarry_heap *heap,
 				       unsigned long within, struct heap_spot *spot)
 {
 	unsigned long page = within >> heap->page_shift;
-	u8 kind = READ_ONCE(extent->kinds[page]);
+	unsigned long kind = read_kind(extent, page);
 
-	if (is_part(kind)) {
-		unsigned int nth = part_of(kind);
-
-		if (unlikely(nth > page))
+	if (likely(is_part(kind))) {
+		if (unlikely(check_sub_overflow(page, part_of(kind), &page)))
 			return false;
-		page -= nth;
-		kind = READ_ONCE(extent->kinds[page]);
+		kind = read_kind(extent, page);
 	}
 	spot->page = page;
 	spot->kind = kind;
@@ -536,11 +545,11 @@ static inline size_t spot_size(const struct quarry_heap *heap,
 }
 
 /* Where to look on for the last base up to an address, among twice as many as @half. */
-static __always_inline const unsigned long *upper_half(const unsigned long *base,
-						       unsigned int half, unsigned long addr)
+static __always_inline const struct quarry_heap_base *
+upper_half(const struct quarry_heap_base *base, unsigned int half, unsigned long addr)
 {
 	/* Who asks without the lock looks at what is found. */
-	return data_race(base[half]) <= addr ? base + half : base;
+	return data_race(base[half].addr) <= addr ? base + half : base;
 }
 
 /*
@@ -550,7 +559,7 @@ static __always_inline const unsigned long *upper_half(const unsigned long *base
 static __always_inline struct quarry_heap_extent *find_extent(struct quarry_heap *heap,
 							      unsigned long addr)
 {
-	const unsigned long *base = heap->bases;
+	const struct quarry_heap_base *base = heap->by_addr;
 
 	/* Where there is no extent, a base is above all addresses. */
 	base = upper_half(base, 32, addr);
@@ -560,7 +569,7 @@ static __always_inline struct quarry_heap_extent *find_extent(struct quarry_heap
 	base = upper_half(base, 2, addr);
 	base = upper_half(base, 1, addr);
 	/* As above. */
-	return &heap->extents[data_race(heap->by_addr[base - heap->bases])];
+	return data_race(base->extent);
 }
 
 static_assert(QUARRY_HEAP_MAX_EXTENTS == 2 * 32);

@@ -257,7 +257,7 @@ static struct quarry_heap_extent *extent_from(struct quarry_heap *heap, unsigned
 	if (extent)
 		return extent;
 	for (i = 0; i < heap->nr_extents; i++) {
-		extent = &heap->extents[heap->by_addr[i]];
+		extent = heap->by_addr[i].extent;
 		if (extent->base >= addr)
 			return extent;
 	}

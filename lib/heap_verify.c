@@ -170,9 +170,9 @@ static noinline int verify_extents(struct quarry_heap *heap, struct census *cens
 	int err;
 
 	for (i = 0; i < heap->nr_extents; i++) {
-		const struct quarry_heap_extent *extent = &heap->extents[heap->by_addr[i]];
+		const struct quarry_heap_extent *extent = heap->by_addr[i].extent;
 
-		if (extent->base < end || heap->bases[i] != extent->base)
+		if (extent->base < end || heap->by_addr[i].addr != extent->base)
 			return fault_at(fault, "order of extents", 0, end, extent->base);
 		end = extent->base + extent->size;
 		err = verify_extent(heap, extent, census, fault);
