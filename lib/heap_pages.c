@@ -62,13 +62,13 @@ bool __quarry_heap_is_run(struct quarry_heap *heap, const struct heap_run *run,
 }
 
 /*
- * An extent that the heap fetched had @before free pages: whether it is to be given back depends on
- * how many it has.
+ * An extent that the heap fetched got so many more free pages, or less: whether it is to be given
+ * back depends on how many it has.
  */
-void __quarry_heap_account_grown(struct quarry_heap *heap,
-				 const struct quarry_heap_extent *extent, u32 before)
+noinline void __quarry_heap_account_grown(struct quarry_heap *heap,
+					  const struct quarry_heap_extent *extent, u32 more)
 {
-	if (before == extent->nr_pages)
+	if (extent->nr_free - more == extent->nr_pages)
 		heap->nr_empty--;
 	if (extent->nr_free == extent->nr_pages)
 		heap->nr_empty++;
@@ -153,7 +153,7 @@ static __always_inline void shorten_run(struct quarry_heap *heap,
 		return;
 	unlink_run(heap, run);
 	if (nr)
-		push_run(heap, run, ref_of(heap, extent, place->page), bin_of(nr));
+		push_run(heap, run, seal_of(heap, extent, place->page, run), bin_of(nr));
 }
 
 /* As take(), at an address that is a multiple of @align, a power of two above the page size. */
@@ -231,15 +231,15 @@ static __always_inline bool absorb_run(struct quarry_heap *heap,
 				       unsigned long page, unsigned long nr)
 {
 	struct heap_run *run = run_at(heap, extent, page);
-	u8 noted;
+	u8 was;
 
 	if (unlikely(!is_run_right(heap, extent, page, nr)))
 		return false;
 	unlink_run(heap, run);
-	noted = *kind - KIND_FREE;
+	was = *kind;
 	*kind = KIND_INSIDE;
-	if (unlikely(noted))
-		restore_marks(heap, (unsigned long)run, noted);
+	if (unlikely(was != KIND_FREE))
+		restore_marks(heap, (unsigned long)run, was - KIND_FREE);
 	return true;
 }
 
@@ -249,12 +249,13 @@ static __always_inline bool lengthen_run(struct quarry_heap *heap,
 					 unsigned long old, unsigned long nr)
 {
 	struct heap_run *run = run_at(heap, extent, page);
+	unsigned long seal = seal_of(heap, extent, page, run);
 
-	if (unlikely(!has_checksum(heap, extent, page, run)))
+	if (unlikely(!has_checksum(run, seal)))
 		return false;
 	if (!is_same_bin(old, nr)) {
 		unlink_run(heap, run);
-		push_run(heap, run, ref_of(heap, extent, page), bin_of(nr));
+		push_run(heap, run, seal, bin_of(nr));
 	}
 	return true;
 }
@@ -279,7 +280,8 @@ void __quarry_heap_give_pages(struct quarry_heap *heap, struct quarry_heap_exten
 	lockdep_assert_held(&heap->lock);
 
 	account_pages(heap, extent, nr);
-	if (is_free_start(kinds[nr])) {
+	/* Right behind what was in use, no run has only its last page. */
+	if (is_free(kinds[nr])) {
 		other = words[nr];
 		if (unlikely(!absorb_run(heap, extent, &kinds[nr], page + nr, other)))
 			goto damaged;

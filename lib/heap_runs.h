@@ -30,18 +30,24 @@ void __quarry_heap_condemn(struct quarry_heap *heap, u32 ref);
 /* ---- Bins ---- */
 
 /* The bin that a run of @nr pages belongs to. */
-static __always_inline unsigned int bin_of(unsigned long nr)
+static __always_inline unsigned long bin_of(unsigned long nr)
 {
-	unsigned int shift = __fls(nr | 16) - 4;
+	unsigned int shift;
 
+	if (nr < EXACT_BINS)
+		return nr;
+	shift = __fls(nr) - 4;
 	return shift * 16 + (nr >> shift);
 }
 
 /* Whether runs of @nr pages, and those of the fewer @less, belong to one bin. */
 static __always_inline bool is_same_bin(unsigned long less, unsigned long nr)
 {
-	unsigned int shift = __fls(nr | 16) - 4;
+	unsigned int shift;
 
+	if (nr < EXACT_BINS)
+		return false;
+	shift = __fls(nr) - 4;
 	return less >> shift == nr >> shift;
 }
 
@@ -99,7 +105,7 @@ static __always_inline void unmark_head(struct quarry_heap *heap,
 
 /* Where a bin's list begins. */
 static __always_inline struct quarry_heap_link *bin_head(struct quarry_heap *heap,
-							 unsigned int bin)
+							 unsigned long bin)
 {
 	struct quarry_heap_link *head = &heap->bins[bin];
 
@@ -115,12 +121,18 @@ static __always_inline struct heap_run *run_at(const struct quarry_heap *heap,
 	return (struct heap_run *)page_addr(heap, extent, page);
 }
 
-/* The checksum of a run, but for the reference to its first page. */
-static __always_inline unsigned long mix(const struct quarry_heap *heap,
-					 const struct heap_run *run)
+/* The part of a run's checksum that its links have in it, which change. */
+static __always_inline unsigned long mix(const struct heap_run *run)
 {
-	return (unsigned long)run->link.next ^ (unsigned long)run->prev ^
-	       free_mark(heap, (unsigned long)run);
+	return (unsigned long)run->link.next ^ (unsigned long)run->prev;
+}
+
+/* The other part, which is the same as long as the run begins where it does. */
+static __always_inline unsigned long seal_of(const struct quarry_heap *heap,
+					     const struct quarry_heap_extent *extent,
+					     unsigned long page, const struct heap_run *run)
+{
+	return free_mark(heap, (unsigned long)run) ^ ref_of(heap, extent, page);
 }
 
 /* Where a run is, and how long. */
@@ -134,7 +146,7 @@ struct heap_place {
 static __always_inline bool locate(struct quarry_heap *heap, const struct heap_run *run,
 				   struct heap_place *place)
 {
-	unsigned long ref = run->link.check ^ mix(heap, run);
+	unsigned long ref = run->link.check ^ mix(run) ^ free_mark(heap, (unsigned long)run);
 	struct quarry_heap_extent *extent = ref_extent(heap, ref);
 	u32 page = ref_page(ref), nr;
 
@@ -182,23 +194,23 @@ static __always_inline void set_nth(unsigned long addr, unsigned long mark, unsi
 }
 
 /* Which of the marks that a run's links take the place of are there. */
-static __always_inline u8 note_marks(const struct quarry_heap *heap, unsigned long addr)
+static __always_inline u8 note_marks(const struct heap_run *run, unsigned long mark)
 {
-	unsigned long mark = free_mark(heap, addr);
+	unsigned long addr = (unsigned long)run;
 
 	return has_nth(addr, mark, 1) | has_nth(addr, mark, 2) << 1 | has_nth(addr, mark, 3) << 2;
 }
 
 /* Put a run in front of a bin's list. */
-static __always_inline void push_run(struct quarry_heap *heap, struct heap_run *run, u32 ref,
-				     unsigned int bin)
+static __always_inline void push_run(struct quarry_heap *heap, struct heap_run *run,
+				     unsigned long seal, unsigned long bin)
 {
 	struct quarry_heap_link *head = bin_head(heap, bin);
 	struct heap_run *next = head->next;
 
 	run->prev = head;
 	run->link.next = next;
-	run->link.check = mix(heap, run) ^ ref;
+	run->link.check = seal ^ (unsigned long)next ^ (unsigned long)head;
 	head->next = run;
 	if (next)
 		set_prev(next, head, &run->link);
@@ -225,9 +237,10 @@ static __always_inline void insert_run(struct quarry_heap *heap,
 				       unsigned long nr)
 {
 	struct heap_run *run = run_at(heap, extent, page);
+	unsigned long mark = free_mark(heap, (unsigned long)run);
 
-	mark_free(extent, page, nr, KIND_FREE | note_marks(heap, (unsigned long)run));
-	push_run(heap, run, ref_of(heap, extent, page), bin_of(nr));
+	mark_free(extent, page, nr, KIND_FREE | note_marks(run, mark));
+	push_run(heap, run, mark ^ ref_of(heap, extent, page), bin_of(nr));
 }
 
 /* Take a run, whose checksum was right, out of its list. */
@@ -247,11 +260,9 @@ static __always_inline void unlink_run(struct quarry_heap *heap, const struct he
  * Whether the links of a run are right that the map says is free. As the map may be damaged as
  * well, nothing is asked that leads out of the extent.
  */
-static __always_inline bool has_checksum(const struct quarry_heap *heap,
-					 const struct quarry_heap_extent *extent,
-					 unsigned long page, const struct heap_run *run)
+static __always_inline bool has_checksum(const struct heap_run *run, unsigned long seal)
 {
-	return likely(run->link.check == (mix(heap, run) ^ ref_of(heap, extent, page)));
+	return likely(run->link.check == (mix(run) ^ seal));
 }
 
 /* The same, and whether so many pages from there on lie in the extent. */
@@ -259,8 +270,10 @@ static __always_inline bool is_run_right(const struct quarry_heap *heap,
 					 const struct quarry_heap_extent *extent,
 					 unsigned long page, unsigned long nr)
 {
+	const struct heap_run *run = run_at(heap, extent, page);
+
 	return likely(nr - 1 < extent->nr_pages - page) &&
-	       has_checksum(heap, extent, page, run_at(heap, extent, page));
+	       has_checksum(run, seal_of(heap, extent, page, run));
 }
 
 /* Take a free run out of its list; its pages' kinds are all KIND_INSIDE then. */
@@ -297,7 +310,7 @@ static __always_inline void pop_run(struct quarry_heap *heap, struct heap_run *r
 /* ---- Accounting ---- */
 
 void __quarry_heap_account_grown(struct quarry_heap *heap,
-				 const struct quarry_heap_extent *extent, u32 before);
+				 const struct quarry_heap_extent *extent, u32 more);
 
 /* So many more pages of an extent are free, or less. */
 static __always_inline void account_pages(struct quarry_heap *heap,
@@ -305,7 +318,7 @@ static __always_inline void account_pages(struct quarry_heap *heap,
 {
 	extent->nr_free += more;
 	if (unlikely(extent->grown))
-		__quarry_heap_account_grown(heap, extent, extent->nr_free - more);
+		__quarry_heap_account_grown(heap, extent, more);
 }
 
 /* ---- Taking ---- */
@@ -353,20 +366,20 @@ static __always_inline u32 take_end(struct quarry_heap *heap, struct heap_run *r
 	mark_free(extent, place->page, rest, extent->kinds[place->page]);
 	if (new_bin != bin) {
 		pop_run(heap, run, bin);
-		push_run(heap, run, ref_of(heap, extent, place->page), new_bin);
+		push_run(heap, run, seal_of(heap, extent, place->page, run), new_bin);
 	}
 	return place->page + rest;
 }
 
 /* Let a run take the place of the first of a list, which locate() has seen. */
-static __always_inline void replace_run(struct quarry_heap *heap, const struct heap_run *run,
-					struct heap_run *by, u32 ref)
+static __always_inline void replace_run(const struct heap_run *run, struct heap_run *by,
+					unsigned long seal)
 {
 	struct heap_run *next = run->link.next;
 
 	by->link.next = next;
 	by->prev = run->prev;
-	by->link.check = mix(heap, by) ^ ref;
+	by->link.check = mix(by) ^ seal;
 	by->prev->next = by;
 	if (next)
 		set_prev(next, &run->link, &by->link);
@@ -379,16 +392,17 @@ static __always_inline void take_start(struct quarry_heap *heap, struct heap_run
 	struct quarry_heap_extent *extent = place->extent;
 	u32 page = place->page + nr, rest = place->nr - nr;
 	struct heap_run *moved = run_at(heap, extent, page);
-	u32 ref = ref_of(heap, extent, page);
+	unsigned long mark = free_mark(heap, (unsigned long)moved);
+	unsigned long seal = mark ^ ref_of(heap, extent, page);
 	unsigned int new_bin = bin_of(rest);
 
-	mark_free(extent, page, rest, KIND_FREE | note_marks(heap, (unsigned long)moved));
+	mark_free(extent, page, rest, KIND_FREE | note_marks(moved, mark));
 	if (new_bin == bin) {
-		replace_run(heap, run, moved, ref);
+		replace_run(run, moved, seal);
 		return;
 	}
 	pop_run(heap, run, bin);
-	push_run(heap, moved, ref, new_bin);
+	push_run(heap, moved, seal, new_bin);
 }
 
 /*
