@@ -21,7 +21,7 @@
  *      1 0 0 0 0 0 0 0     first, of a run in use  the run's pages
  *      1 0 0 0 0 0 0 1     no page: an edge
  *      1 0 0 0 0 0 1 0     first, of a run of ours the run's pages
- *      1 0 0 1 [ nth ]     nth of a long bucket    1: bits 32..63 of its free blocks
+ *      1 0 1 [  nth  ]     nth of a long bucket    1: bits 32..63 of its free blocks
  *                                                  2, 3: next and previous in its list
  *      1 1 0 0 0 [mrk]     first, of a free run    the run's pages; see heap_pages.c
  *      1 1 0 0 1 0 0 0     last, of a free run     the run's pages
@@ -31,7 +31,7 @@
  *      31 .. 26 25 .. 0
  *      [extent] [page ]    all ones: none
  *
- * 3. Buckets. A long one has 4 to 16 pages, as many as leave little over behind the
+ * 3. Buckets. A long one has 4 to 30 pages, as many as leave little over behind the
  *    last block, and up to 64 blocks. A short one has one page: for the smallest classes,
  *    of which a page holds enough blocks; where no run is long enough for a long one, so that
  *    every page can be used; and for the first blocks of a class in a small heap, as a

@@ -76,15 +76,13 @@ struct heap_links *__quarry_heap_bucket_links(struct quarry_heap *heap, u32 ref,
 
 /* A long bucket leaves its list, wherever it stands; false if the links are damaged. */
 static __always_inline bool remove_long(struct quarry_heap *heap,
-					struct quarry_heap_class *class, u32 ref,
-					const struct heap_links *links)
+					struct quarry_heap_class *class, u32 *bits)
 {
+	const struct heap_links *links = long_links(bits);
 	u32 *next, *prev;
 
-	if (ref == class->long_list) {
-		pop_long(heap, class);
-		return true;
-	}
+	if (bits == class->bits)
+		return pop_long(heap, class);
 	if (unlikely(!find_long(heap, class, links->prev, &prev)))
 		return false;
 	long_links(prev)->next = links->next;
@@ -174,15 +172,35 @@ static __always_inline void write_kinds(u8 *kinds, u64 value, size_t size)
 	memcpy(kinds, &bytes, size);
 }
 
-/* Set the kinds of all pages of a long bucket, in two halves that overlap. */
+/* Set the kinds of all pages of a long bucket, in pieces that overlap. */
 static __always_inline void set_kinds(u8 *kinds, unsigned int nr, u64 first, u64 each)
 {
+	if (nr > 16) {
+		write_kinds(kinds + 8, first + 8 * each, 8);
+		write_kinds(kinds + nr - 16, first + (nr - 16) * each, 8);
+	}
 	if (nr > 8) {
 		write_kinds(kinds + nr - 8, first + (nr - 8) * each, 8);
 		write_kinds(kinds, first, 8);
 	} else {
 		write_kinds(kinds + nr - 4, first + (nr - 4) * each, 4);
 		write_kinds(kinds, first, 4);
+	}
+}
+
+/* The reverse: its pages are insides of a run. */
+static __always_inline void clear_kinds(u8 *kinds, unsigned int nr)
+{
+	if (nr > 16) {
+		memset(kinds + 8, KIND_INSIDE, 8);
+		memset(kinds + nr - 16, KIND_INSIDE, 8);
+	}
+	if (nr > 8) {
+		memset(kinds + nr - 8, KIND_INSIDE, 8);
+		memset(kinds, KIND_INSIDE, 8);
+	} else {
+		memset(kinds + nr - 4, KIND_INSIDE, 4);
+		memset(kinds, KIND_INSIDE, 4);
 	}
 }
 
@@ -406,17 +424,15 @@ void *__quarry_heap_take_slow(struct quarry_heap *heap, size_t size, size_t alig
 void __quarry_heap_release_long(struct quarry_heap *heap, struct quarry_heap_extent *extent,
 				unsigned long page, struct quarry_heap_class *class, u64 bits)
 {
-	u32 ref = ref_of(heap, extent, page);
-
 	lockdep_assert_held(&heap->lock);
 
-	if (unlikely(!class->long_pages || page + class->long_pages > extent->nr_pages ||
+	if (unlikely(class->long_pages - 1UL >= extent->nr_pages - page ||
 		     (bits & class->long_valid &&
-		      !remove_long(heap, class, ref, long_links(&extent->words[page]))))) {
-		__quarry_heap_condemn_bucket(heap, ref);
+		      !remove_long(heap, class, &extent->words[page])))) {
+		__quarry_heap_condemn_bucket(heap, ref_of(heap, extent, page));
 		return;
 	}
-	set_kinds(&extent->kinds[page], class->long_pages, 0, 0);
+	clear_kinds(&extent->kinds[page], class->long_pages);
 	heap->nr_long[class->index]--;
 	__quarry_heap_give_pages(heap, extent, page, class->long_pages);
 }

@@ -29,13 +29,12 @@ static unsigned int waste(unsigned int page_shift, u32 size, unsigned int nr_pag
 
 /*
  * How many blocks a long bucket has at least: the more, the rarer one is made and given back,
- * but the more of it lies idle. Blocks of four pages and more are packed best by few.
+ * but the more of it lies idle. Blocks of four pages and more are packed best by few, or by
+ * runs of their own.
  */
 static unsigned int min_long_blocks(unsigned int page_shift, u32 size)
 {
-	if (size <= 2U << page_shift)
-		return 8;
-	return size < 4U << page_shift ? 4 : 1;
+	return size < 4U << page_shift ? 8 : 1;
 }
 
 /*

@@ -42,7 +42,7 @@
 #define KIND_RUN	0x80
 #define KIND_EDGE	0x81
 #define KIND_OWN	0x82	/* a run that the heap itself uses */
-#define KIND_PART	0x90	/* and how many pages behind the start of a bucket */
+#define KIND_PART	0xa0	/* and how many pages behind the start of a bucket */
 #define KIND_FREE	0xc0	/* and which of the three marks behind its first it had */
 #define KIND_FREE_END	0xc8
 
@@ -59,7 +59,7 @@
 
 /* Long buckets have so many pages. With fewer, the map has no room for their links. */
 #define MIN_LONG_PAGES	4
-#define MAX_LONG_PAGES	16
+#define MAX_LONG_PAGES	30
 #define MAX_LONG_BLOCKS	64
 #define MAX_SHORT_BLOCKS	32
 
@@ -346,8 +346,11 @@ static __always_inline bool find_long(struct quarry_heap *heap,
 	return long_fits(extent, page, class);
 }
 
-/* The last free block of the first long bucket of a class was taken: go on to the next. */
-static __always_inline void pop_long(struct quarry_heap *heap, struct quarry_heap_class *class)
+/*
+ * The last free block of the first long bucket of a class was taken: go on to the next. False if
+ * the links are damaged.
+ */
+static __always_inline bool pop_long(struct quarry_heap *heap, struct quarry_heap_class *class)
 {
 	u32 ref = long_links(class->bits)->next, page = ref_page(ref);
 	const struct quarry_heap_extent *extent = ref_extent(heap, ref);
@@ -357,15 +360,14 @@ static __always_inline void pop_long(struct quarry_heap *heap, struct quarry_hea
 		class->long_list = NO_REF;
 		class->bits = NULL;
 		heap->long_classes &= ~BIT_ULL(class->index);
-		return;
+		return true;
 	}
 	if (unlikely(!find_long(heap, class, ref, &bits) ||
-		     extent->kinds[page] != class->index)) {
-		__quarry_heap_condemn_bucket(heap, ref);
-		return;
-	}
+		     extent->kinds[page] != class->index))
+		return false;
 	set_first_long(class, ref, bits, page_addr(heap, extent, page));
 	long_links(bits)->prev = NO_REF;
+	return true;
 }
 
 static __always_inline void account_taken(struct quarry_heap *heap, size_t size)
@@ -395,7 +397,8 @@ static __always_inline void *take_long(struct quarry_heap *heap, struct quarry_h
 		__quarry_heap_condemn_bucket(heap, class->long_list);
 		return NULL;
 	}
-	pop_long(heap, class);
+	if (unlikely(!pop_long(heap, class)))
+		__quarry_heap_condemn_bucket(heap, class->long_list);
 	return (void *)block;
 }
 

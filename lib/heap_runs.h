@@ -441,6 +441,6 @@ static __always_inline bool take(struct quarry_heap *heap, unsigned long nr, boo
 	return true;
 }
 
-static_assert(MAX_LONG_PAGES + MIN_LONG_PAGES <= EXACT_BINS);
+static_assert(MAX_LONG_PAGES < EXACT_BINS);
 
 #endif /* QUARRY_HEAP_RUNS_H */
