@@ -499,6 +499,8 @@ static __always_inline void release_rest(struct quarry_heap *heap,
 					 struct quarry_heap_extent *extent, unsigned long addr,
 					 const struct heap_spot *spot)
 {
+	u32 bits = spot->bits;
+
 	set_free_mark(heap, addr);
 	if (!spot->class) {
 		__quarry_heap_release_run(heap, extent, spot->page);
@@ -506,7 +508,10 @@ static __always_inline void release_rest(struct quarry_heap *heap,
 	}
 	heap->used -= spot->class->size;
 	spot->class->nr_used--;
-	__quarry_heap_release_short(heap, extent, spot->page, spot->class, spot->index);
+	if ((bits | 1U << spot->index) == ~0U)
+		__quarry_heap_end_short(heap, extent, spot->page, spot->class, bits);
+	else
+		__quarry_heap_release_short(heap, extent, spot->page, spot->class, spot->index);
 }
 
 /* Free the block that find_start() found. */

@@ -438,19 +438,21 @@ void __quarry_heap_release_long(struct quarry_heap *heap, struct quarry_heap_ext
 }
 
 /* The last block in use of a short bucket was freed; the others are free by @bits. */
-static void end_short(struct quarry_heap *heap, struct quarry_heap_extent *extent, u32 page,
-		      struct quarry_heap_class *class, u32 bits)
+void __quarry_heap_end_short(struct quarry_heap *heap, struct quarry_heap_extent *extent,
+			     unsigned long page, struct quarry_heap_class *class, u32 bits)
 {
+	lockdep_assert_held(&heap->lock);
+
 	if (bits & class->short_valid &&
 	    !remove_short(heap, class, ref_of(heap, extent, page),
 			  short_links(heap, extent, page, class, bits)))
 		return;
 	extent->kinds[page] = KIND_INSIDE;
 	heap->nr_short[class->index]--;
-	__quarry_heap_give_pages(heap, extent, page, 1);
+	give(heap, extent, page, 1);
 }
 
-/* Free a block of a short bucket, whose bit is still that of a block in use. */
+/* Free a block of a short bucket that isn't the last one in use. */
 void __quarry_heap_release_short(struct quarry_heap *heap, struct quarry_heap_extent *extent,
 				 unsigned long page, struct quarry_heap_class *class,
 				 unsigned int index)
@@ -460,10 +462,6 @@ void __quarry_heap_release_short(struct quarry_heap *heap, struct quarry_heap_ex
 
 	lockdep_assert_held(&heap->lock);
 
-	if (new == ~0U) {
-		end_short(heap, extent, page, class, old);
-		return;
-	}
 	extent->words[page] = new;
 	to = short_links(heap, extent, page, class, new);
 	if (!(old & class->short_valid)) {

@@ -646,6 +646,8 @@ void __quarry_heap_release_long(struct quarry_heap *heap, struct quarry_heap_ext
 void __quarry_heap_release_short(struct quarry_heap *heap, struct quarry_heap_extent *extent,
 				 unsigned long page, struct quarry_heap_class *class,
 				 unsigned int index);
+void __quarry_heap_end_short(struct quarry_heap *heap, struct quarry_heap_extent *extent,
+			     unsigned long page, struct quarry_heap_class *class, u32 bits);
 struct heap_links *__quarry_heap_bucket_links(struct quarry_heap *heap, u32 ref, u8 kind);
 
 /* ---- heap.c ---- */

@@ -208,58 +208,6 @@ bool __quarry_heap_take_behind(struct quarry_heap *heap, struct quarry_heap_exte
 
 /* ---- Giving back ---- */
 
-/* Set the marks that were noted, in the place of what were a run's links. */
-static __always_inline void restore_marks(const struct quarry_heap *heap, unsigned long addr,
-					  u8 noted)
-{
-	unsigned long mark = free_mark(heap, addr);
-
-	if (noted & BIT(0))
-		set_nth(addr, mark, 1);
-	if (noted & BIT(1))
-		set_nth(addr, mark, 2);
-	if (noted & BIT(2))
-		set_nth(addr, mark, 3);
-}
-
-/*
- * Take out a run that pages before it are joined with, but for the kind of its last page: it will
- * be the last one again. False if the run is damaged.
- */
-static __always_inline bool absorb_run(struct quarry_heap *heap,
-				       struct quarry_heap_extent *extent, u8 *kind,
-				       unsigned long page, unsigned long nr)
-{
-	struct heap_run *run = run_at(heap, extent, page);
-	u8 was;
-
-	if (unlikely(!is_run_right(heap, extent, page, nr)))
-		return false;
-	unlink_run(heap, run);
-	was = *kind;
-	*kind = KIND_INSIDE;
-	if (unlikely(was != KIND_FREE))
-		restore_marks(heap, (unsigned long)run, was - KIND_FREE);
-	return true;
-}
-
-/* A run that pages behind it are joined with has @nr pages now; false if it's damaged. */
-static __always_inline bool lengthen_run(struct quarry_heap *heap,
-					 struct quarry_heap_extent *extent, unsigned long page,
-					 unsigned long old, unsigned long nr)
-{
-	struct heap_run *run = run_at(heap, extent, page);
-	unsigned long seal = seal_of(heap, extent, page, run);
-
-	if (unlikely(!has_checksum(run, seal)))
-		return false;
-	if (!is_same_bin(old, nr)) {
-		unlink_run(heap, run);
-		push_run(heap, run, seal, bin_of(nr));
-	}
-	return true;
-}
-
 /**
  * __quarry_heap_give_pages() - make pages free
  * @heap: the heap
@@ -273,38 +221,9 @@ static __always_inline bool lengthen_run(struct quarry_heap *heap,
 void __quarry_heap_give_pages(struct quarry_heap *heap, struct quarry_heap_extent *extent,
 			      unsigned long page, unsigned long nr)
 {
-	u32 *words = &extent->words[page];
-	u8 *kinds = &extent->kinds[page];
-	unsigned long other;
-
 	lockdep_assert_held(&heap->lock);
 
-	account_pages(heap, extent, nr);
-	/* Right behind what was in use, no run has only its last page. */
-	if (is_free(kinds[nr])) {
-		other = words[nr];
-		if (unlikely(!absorb_run(heap, extent, &kinds[nr], page + nr, other)))
-			goto damaged;
-		nr += other;
-	}
-	if (!is_free(kinds[-1])) {
-		insert_run(heap, extent, page, nr);
-		return;
-	}
-	other = words[-1];
-	kinds[nr - 1] = KIND_FREE_END;
-	if (unlikely(other - 1 >= page ||
-		     !lengthen_run(heap, extent, page - other, other, nr + other)))
-		goto damaged;
-	if (other > 1)
-		kinds[-1] = KIND_INSIDE;
-	words -= other;
-	nr += other;
-	words[0] = nr;
-	words[nr - 1] = nr;
-	return;
-damaged:
-	__quarry_heap_condemn(heap, ref_of(heap, extent, page));
+	give(heap, extent, page, nr);
 }
 
 /* The pages of the longest run that __quarry_heap_take_run() can take now. */
