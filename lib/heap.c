@@ -23,7 +23,7 @@
  *      1 0 0 0 0 0 1 0     first, of a run of ours the run's pages
  *      1 0 1 [  nth  ]     nth of a long bucket    1: bits 32..63 of its free blocks
  *                                                  2, 3: next and previous in its list
- *      1 1 0 0 0 [mrk]     first, of a free run    the run's pages; see heap_pages.c
+ *      1 1 0 0 0 [mrk]     first, of a free run    the run's pages; see heap_runs.h
  *      1 1 0 0 1 0 0 0     last, of a free run     the run's pages
  *
  *    A reference to a page is the extent's place in heap->extents and the page's number:
@@ -37,7 +37,7 @@
  *    every page can be used; and for the first blocks of a class in a small heap, as a
  *    long bucket of each class might take all of it. How they are listed, made and
  *    given back, and what is done when there is no run for either, says lib/heap_bucket.c;
- *    how free runs are found, cut and joined, lib/heap_pages.c.
+ *    how free runs are found, cut and joined, lib/heap_runs.h.
  *
  * 4. Algorithm. Allocation computes the class, takes the lowest free block of its first
  *    bucket, and goes on to the next when that was the last; a larger block is cut from
@@ -84,6 +84,7 @@
 #include <linux/string.h>
 
 #include "heap_cache.h"
+#include "heap_runs.h"
 #include "inject.h"
 
 /* ---- Saying no ---- */
@@ -300,6 +301,23 @@ void *__quarry_heap_alloc_locked(struct quarry_heap *heap, size_t size, size_t a
 	return block;
 }
 
+/* A run at a multiple of more than the page size. */
+static noinline void *alloc_aligned_run(struct quarry_heap *heap, size_t size, size_t align)
+{
+	unsigned long irq;
+	void *block;
+
+	raw_spin_lock_irqsave(&heap->lock, irq);
+	/* As above. */
+	if (unlikely(data_race(heap->queued)))
+		return alloc_slow(heap, size, align, irq);
+	block = take_run_aligned(heap, pages_for(heap, size), align);
+	if (unlikely(!block))
+		return no_room(heap, size, align, irq);
+	raw_spin_unlock_irqrestore(&heap->lock, irq);
+	return block;
+}
+
 /* While failures are injected: whether this is one. */
 static noinline __cold bool is_injected(struct quarry_heap *heap, size_t size, size_t align)
 {
@@ -397,7 +415,7 @@ EXPORT_SYMBOL_GPL(quarry_heap_alloc);
  *
  * Up to the page size any free block does that has the size rounded up to the
  * alignment. Above, a free run that is longer by the alignment always does; if
- * there is none, a few of the longest are tried.
+ * there is none, the longest is tried.
  *
  * Context: as quarry_heap_alloc(). O(log2(pages)).
  * Return: as quarry_heap_alloc(); NULL also if @align is no power of two.
@@ -406,6 +424,8 @@ void *quarry_heap_alloc_aligned(struct quarry_heap *heap, size_t size, size_t al
 {
 	if (is_bad_size(size) || !is_power_of_2(align))
 		return refuse_size(heap, size, align, _RET_IP_);
+	if (align > page_size(heap) && !quarry_inject_armed())
+		return alloc_aligned_run(heap, size, align);
 	return alloc(heap, size, align);
 }
 EXPORT_SYMBOL_GPL(quarry_heap_alloc_aligned);

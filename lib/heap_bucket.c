@@ -231,7 +231,7 @@ static __always_inline void *take_new_long(struct quarry_heap *heap,
 	unsigned long block;
 	u32 page, *bits;
 
-	if (!take(heap, class->long_pages, true, &place))
+	if (!take_pages(heap, class->long_pages, true, &place))
 		return NULL;
 	extent = place.extent;
 	page = place.page;
@@ -258,7 +258,7 @@ static __always_inline void *take_new_short(struct quarry_heap *heap,
 	struct heap_place place = {};
 	u32 page;
 
-	if (!take(heap, 1, true, &place))
+	if (!take_pages(heap, 1, true, &place))
 		return NULL;
 	extent = place.extent;
 	page = place.page;
@@ -449,7 +449,7 @@ void __quarry_heap_end_short(struct quarry_heap *heap, struct quarry_heap_extent
 		return;
 	extent->kinds[page] = KIND_INSIDE;
 	heap->nr_short[class->index]--;
-	give(heap, extent, page, 1);
+	give_pages(heap, extent, page, 1);
 }
 
 /* Free a block of a short bucket that isn't the last one in use. */

@@ -5,7 +5,7 @@
  * The first page of each piece, be it a bucket, a run in use or a free one, has a kind
  * that says so, and that of a bucket's other pages says how far behind it they are. In runs,
  * which may be long, only a few pages know where the run begins, but enough that one is
- * met on the way down from any page: see mark_inside() in lib/heap_pages.c.
+ * met on the way down from any page: see mark_inside() in lib/heap_runs.h.
  */
 #include <linux/align.h>
 #include <linux/errno.h>

@@ -80,104 +80,6 @@ noinline void __quarry_heap_account_grown(struct quarry_heap *heap,
 
 /* ---- Taking ---- */
 
-/* The first page from @page on whose address has the alignment. */
-static __always_inline unsigned long align_page(const struct quarry_heap *heap,
-						const struct quarry_heap_extent *extent,
-						u32 page, size_t align)
-{
-	unsigned long addr = page_addr(heap, extent, page);
-
-	return page + ((-addr & (align - 1)) >> heap->page_shift);
-}
-
-/* Whether the first run of a bin holds @nr pages at an aligned address, and where it is. */
-static __always_inline bool has_aligned(struct quarry_heap *heap, unsigned int bin,
-					unsigned long nr, size_t align,
-					struct heap_place *place)
-{
-	unsigned long page, end;
-
-	if (unlikely(!locate(heap, heap->bins[bin].next, place)))
-		return false;
-	page = align_page(heap, place->extent, place->page, align);
-	end = place->page + place->nr;
-	return page <= end && nr <= end - page;
-}
-
-/* How many lists of runs that may be long enough or not an aligned request tries. */
-#define MAX_TRIES	2
-
-/*
- * A free run that holds @nr pages at an aligned address. One that is longer by
- * the alignment does in any case. Without one, the first runs of a few lists from the
- * shortest on that may do are tried, for most runs that are as long as the alignment
- * hold an address that has it, and last the longest.
- */
-static __always_inline bool find_aligned(struct quarry_heap *heap, unsigned long nr,
-					 size_t align, struct heap_place *place)
-{
-	unsigned long slack = (align >> heap->page_shift) - 1;
-	unsigned int bin = QUARRY_HEAP_NR_BINS, tries;
-
-	if (nr > MAX_PAGES)
-		return false;
-	if (slack <= MAX_PAGES - nr)
-		bin = next_bin(heap, bin_from(nr + slack));
-	if (bin >= QUARRY_HEAP_NR_BINS)
-		bin = next_bin(heap, bin_of(nr));
-	for (tries = 1; bin < QUARRY_HEAP_NR_BINS; tries++) {
-		if (has_aligned(heap, bin, nr, align, place))
-			return true;
-		if (tries > MAX_TRIES)
-			return false;
-		bin = tries < MAX_TRIES ? next_bin(heap, bin + 1) : last_bin(heap);
-	}
-	return false;
-}
-
-/*
- * A free run, which locate() has seen, keeps only its first pages, if any: if not, what takes the
- * place of the first says so.
- */
-static __always_inline void shorten_run(struct quarry_heap *heap,
-					const struct heap_place *place, unsigned long nr)
-{
-	struct quarry_heap_extent *extent = place->extent;
-	struct heap_run *run = run_at(heap, extent, place->page);
-	u8 *kinds = &extent->kinds[place->page];
-
-	kinds[place->nr - 1] = KIND_INSIDE;
-	if (nr)
-		mark_free(extent, place->page, nr, kinds[0]);
-	if (is_same_bin(nr, place->nr))
-		return;
-	unlink_run(heap, run);
-	if (nr)
-		push_run(heap, run, seal_of(heap, extent, place->page, run), bin_of(nr));
-}
-
-/* As take(), at an address that is a multiple of @align, a power of two above the page size. */
-static noinline bool take_aligned(struct quarry_heap *heap, unsigned long nr, size_t align,
-				  struct heap_place *place)
-{
-	struct quarry_heap_extent *extent;
-	struct heap_place run = {};
-	unsigned long start, end;
-
-	if (!find_aligned(heap, nr, align, &run))
-		return false;
-	extent = run.extent;
-	start = align_page(heap, extent, run.page, align);
-	end = run.page + run.nr;
-	shorten_run(heap, &run, start - run.page);
-	if (end > start + nr)
-		insert_run(heap, extent, start + nr, end - start - nr);
-	account_pages(heap, extent, -nr);
-	place->extent = extent;
-	place->page = start;
-	return true;
-}
-
 /**
  * __quarry_heap_take_behind() - take certain pages
  * @heap: the heap
@@ -223,7 +125,7 @@ void __quarry_heap_give_pages(struct quarry_heap *heap, struct quarry_heap_exten
 {
 	lockdep_assert_held(&heap->lock);
 
-	give(heap, extent, page, nr);
+	give_pages(heap, extent, page, nr);
 }
 
 /* The pages of the longest run that __quarry_heap_take_run() can take now. */
@@ -241,37 +143,6 @@ u32 __quarry_heap_largest_run(struct quarry_heap *heap)
 
 /* ---- Runs in use ---- */
 
-/*
- * Let some pages inside a run, of those whose numbers are multiples of the stride, know
- * where it begins. Count these from 1 on: going down from one by clearing the lowest bit
- * that is set in its number, and going up from the run's first by adding that bit, meet
- * in just one (P. Fenwick, A new data structure for cumulative frequency tables, 1994).
- * So those on the way up are enough, at most log2 of all.
- */
-static void mark_inside(struct quarry_heap_extent *extent, u32 page, u32 nr)
-{
-	u32 number = (page >> STRIDE_SHIFT) + 2;
-	u32 last = ((page + nr - 1) >> STRIDE_SHIFT) + 1;
-
-	for (; number <= last; number += number & -number)
-		extent->words[(number - 1) << STRIDE_SHIFT] = page;
-}
-
-/* Pages that were taken become a block. */
-static __always_inline void *use_run(struct quarry_heap *heap, const struct heap_place *place,
-				     unsigned long nr)
-{
-	struct quarry_heap_extent *extent = place->extent;
-	u32 page = place->page;
-
-	extent->kinds[page] = KIND_RUN;
-	extent->words[page] = nr;
-	mark_inside(extent, page, nr);
-	heap->nr_runs++;
-	account_taken(heap, nr << heap->page_shift);
-	return (void *)page_addr(heap, extent, page);
-}
-
 /**
  * __quarry_heap_take_run() - take a run of pages as one block
  * @heap: the heap
@@ -285,15 +156,13 @@ void *__quarry_heap_take_run(struct quarry_heap *heap, unsigned long nr)
 {
 	struct heap_place place = {};
 
-	return take(heap, nr, false, &place) ? use_run(heap, &place, nr) : NULL;
+	return take_pages(heap, nr, false, &place) ? use_run(heap, &place, nr) : NULL;
 }
 
-/* As __quarry_heap_take_run(), at an address that is a multiple of @align. */
+/* The same at an address that is a multiple of @align, for those who needn't have it inline. */
 void *__quarry_heap_take_aligned(struct quarry_heap *heap, unsigned long nr, size_t align)
 {
-	struct heap_place place = {};
-
-	return take_aligned(heap, nr, align, &place) ? use_run(heap, &place, nr) : NULL;
+	return take_run_aligned(heap, nr, align);
 }
 
 /*
@@ -304,8 +173,8 @@ void *__quarry_heap_take_own(struct quarry_heap *heap, size_t size, size_t align
 	unsigned long nr = pages_for(heap, size);
 	struct heap_place place = {};
 
-	if (align > page_size(heap) ? !take_aligned(heap, nr, align, &place) :
-				      !take(heap, nr, false, &place))
+	if (align > page_size(heap) ? !take_aligned_pages(heap, nr, align, &place) :
+				      !take_pages(heap, nr, false, &place))
 		return NULL;
 	place.extent->kinds[place.page] = KIND_OWN;
 	place.extent->words[place.page] = nr;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * Heap: runs of free pages, as far as those who take and give them need it inline.
+ * Heap: runs of pages, as far as those who take and give them need it inline.
  *
  * The free pages of all extents are kept as the longest runs possible, in lists
  * by length ("bins"): one list for each length below 32 pages, then 16 for each
@@ -52,30 +52,34 @@ static __always_inline bool is_same_bin(unsigned long less, unsigned long nr)
 }
 
 /* The first bin whose runs all have at least @nr pages. */
-static __always_inline unsigned int bin_from(unsigned long nr)
+static __always_inline unsigned long bin_from(unsigned long nr)
 {
-	unsigned int shift = __fls(nr | 16) - 4;
-
-	return shift * 16 + ((nr + BIT(shift) - 1) >> shift);
+	return bin_of(nr - 1) + 1;
 }
 
-/* The first bin from @bin on that has a run, or QUARRY_HEAP_NR_BINS. */
-static __always_inline unsigned int next_bin(const struct quarry_heap *heap, unsigned int bin)
+/* The first bin from @bin on that has a run: that there is one may be sure, or else as below. */
+static __always_inline unsigned long find_next_bin(const struct quarry_heap *heap,
+						   unsigned long bin, bool sure)
 {
-	unsigned int word = bin / BITS_PER_LONG;
-	unsigned long bits, words;
+	unsigned long word = bin / BITS_PER_LONG, bits, words;
 
-	if (unlikely(bin >= QUARRY_HEAP_NR_BINS))
-		return QUARRY_HEAP_NR_BINS;
 	bits = heap->bin_bits[word] >> bin % BITS_PER_LONG;
 	if (bits)
 		return bin + __ffs(bits);
 
 	words = heap->bin_words >> word >> 1;
-	if (unlikely(!words))
+	if (!sure && unlikely(!words))
 		return QUARRY_HEAP_NR_BINS;
 	word += 1 + __ffs(words);
 	return word * BITS_PER_LONG + __ffs(heap->bin_bits[word]);
+}
+
+/* The first bin from @bin on that has a run, or QUARRY_HEAP_NR_BINS. */
+static __always_inline unsigned long next_bin(const struct quarry_heap *heap, unsigned long bin)
+{
+	if (unlikely(bin >= QUARRY_HEAP_NR_BINS))
+		return QUARRY_HEAP_NR_BINS;
+	return find_next_bin(heap, bin, false);
 }
 
 static __always_inline void mark_bin(struct quarry_heap *heap, unsigned long bin)
@@ -179,7 +183,7 @@ static __always_inline void set_prev(struct heap_run *run, const struct quarry_h
 }
 
 /* Whether the nth place behind the start of a page has the mark that it would have. */
-static __always_inline u8 has_nth(unsigned long addr, unsigned long mark, unsigned int nth)
+static __always_inline bool has_nth(unsigned long addr, unsigned long mark, unsigned int nth)
 {
 	unsigned long offset = nth * QUARRY_HEAP_MIN_ALIGN;
 
@@ -197,8 +201,15 @@ static __always_inline void set_nth(unsigned long addr, unsigned long mark, unsi
 static __always_inline u8 note_marks(const struct heap_run *run, unsigned long mark)
 {
 	unsigned long addr = (unsigned long)run;
+	u8 noted = 0;
 
-	return has_nth(addr, mark, 1) | has_nth(addr, mark, 2) << 1 | has_nth(addr, mark, 3) << 2;
+	if (unlikely(has_nth(addr, mark, 1)))
+		noted |= BIT(0);
+	if (unlikely(has_nth(addr, mark, 2)))
+		noted |= BIT(1);
+	if (unlikely(has_nth(addr, mark, 3)))
+		noted |= BIT(2);
+	return noted;
 }
 
 /* Put a run in front of a bin's list. */
@@ -409,8 +420,8 @@ static __always_inline void take_start(struct quarry_heap *heap, struct heap_run
  * Take pages at an end of a free run; @place is where they are. False if there are none. For a
  * bucket they are few, and those at the end, whose kinds the caller sets.
  */
-static __always_inline bool take(struct quarry_heap *heap, unsigned long nr, bool bucket,
-				 struct heap_place *place)
+static __always_inline bool take_pages(struct quarry_heap *heap, unsigned long nr, bool bucket,
+				       struct heap_place *place)
 {
 	unsigned int bin = find_bin(heap, nr, bucket);
 	struct quarry_heap_extent *extent;
@@ -439,6 +450,126 @@ static __always_inline bool take(struct quarry_heap *heap, unsigned long nr, boo
 		take_start(heap, run, place, bin, nr);
 	account_pages(heap, extent, -nr);
 	return true;
+}
+
+/* ---- Taking at an aligned address ---- */
+
+/* Pages from the start of a run to the first address behind it that has the alignment. */
+static __always_inline unsigned long pages_to(const struct quarry_heap *heap,
+					      const struct heap_run *run, size_t align)
+{
+	return (-(unsigned long)run & (align - 1)) >> heap->page_shift;
+}
+
+/*
+ * The bin whose first run to take @nr pages from. One that is longer by the alignment does in any
+ * case; if there is none, the longest may do. Or else bin 0, which never has a run.
+ */
+static __always_inline unsigned long find_aligned(const struct quarry_heap *heap,
+						  unsigned long nr, size_t align)
+{
+	unsigned long slack = (align >> heap->page_shift) - 1;
+	unsigned long last = last_bin(heap), bin = bin_from(nr + slack);
+
+	return likely(bin <= last) ? find_next_bin(heap, bin, true) : last;
+}
+
+/* The first run of @bin, which locate() has seen, keeps only so many of its first pages. */
+static __always_inline void shorten_run(struct quarry_heap *heap, struct heap_run *run,
+					const struct heap_place *place, unsigned long bin,
+					unsigned long nr)
+{
+	struct quarry_heap_extent *extent = place->extent;
+	unsigned long new_bin = bin_of(nr);
+
+	mark_free(extent, place->page, nr, extent->kinds[place->page]);
+	if (new_bin == bin)
+		return;
+	pop_run(heap, run, bin);
+	push_run(heap, run, seal_of(heap, extent, place->page, run), new_bin);
+}
+
+/*
+ * As take_pages(), at an address that is a multiple of @align, a power of two above the page
+ * size. What is before and behind stays free.
+ */
+static __always_inline bool take_aligned_pages(struct quarry_heap *heap, unsigned long nr,
+					       size_t align, struct heap_place *place)
+{
+	unsigned long bin = find_aligned(heap, nr, align), before, behind;
+	struct heap_run *run = heap->bins[bin].next;
+	struct quarry_heap_extent *extent;
+
+	lockdep_assert_held(&heap->lock);
+
+	if (unlikely(!run))
+		return false;
+	if (unlikely(!locate(heap, run, place))) {
+		__quarry_heap_condemn(heap, NO_REF);
+		return false;
+	}
+	before = pages_to(heap, run, align);
+	if (unlikely(nr + before > place->nr))
+		return false;
+
+	extent = place->extent;
+	behind = place->nr - before - nr;
+	if (before)
+		shorten_run(heap, run, place, bin, before);
+	else
+		pop_run(heap, run, bin);
+	place->page += before;
+	if (behind)
+		insert_run(heap, extent, place->page + nr, behind);
+	else
+		extent->kinds[place->page + nr - 1] = KIND_INSIDE;
+	account_pages(heap, extent, -nr);
+	return true;
+}
+
+/* ---- Runs in use ---- */
+
+/*
+ * Let some pages inside a run, of those whose numbers are multiples of the stride, know
+ * where it begins. Count these from 1 on: going down from one by clearing the lowest bit
+ * that is set in its number, and going up from the run's first by adding that bit, meet
+ * in just one (P. Fenwick, A new data structure for cumulative frequency tables, 1994).
+ * So those on the way up are enough, at most log2 of all.
+ */
+static __always_inline void mark_inside(struct quarry_heap_extent *extent, unsigned long page,
+					unsigned long nr)
+{
+	/* Counted from 1 on, a number times the stride is a stride behind its page. */
+	unsigned long next = round_down(page, STRIDE) + 2 * STRIDE;
+	u32 *words = extent->words;
+
+	/* Adding the lowest bit is the same as setting those below it, and adding one. */
+	for (; next < page + nr + STRIDE; next = (next | (next - 1)) + 1)
+		words[next - STRIDE] = page;
+}
+
+/* Pages that were taken become a block. */
+static __always_inline void *use_run(struct quarry_heap *heap, const struct heap_place *place,
+				     unsigned long nr)
+{
+	struct quarry_heap_extent *extent = place->extent;
+	u32 page = place->page;
+
+	extent->kinds[page] = KIND_RUN;
+	extent->words[page] = nr;
+	mark_inside(extent, page, nr);
+	heap->nr_runs++;
+	account_taken(heap, nr << heap->page_shift);
+	return (void *)page_addr(heap, extent, page);
+}
+
+/* As __quarry_heap_take_run(), at an address that is a multiple of @align. */
+static __always_inline void *take_run_aligned(struct quarry_heap *heap, unsigned long nr,
+					      size_t align)
+{
+	struct heap_place place = {};
+
+	return take_aligned_pages(heap, nr, align, &place) ? use_run(heap, &place, nr) : NULL;
 }
 
 /* ---- Giving back ---- */
@@ -499,8 +630,9 @@ static __always_inline bool lengthen_run(struct quarry_heap *heap,
  * Pages whose kinds are all KIND_INSIDE become free. They are joined with what is free before and
  * behind them. The run before keeps its first page, and often its place in the lists as well.
  */
-static __always_inline void give(struct quarry_heap *heap, struct quarry_heap_extent *extent,
-				 unsigned long page, unsigned long nr)
+static __always_inline void give_pages(struct quarry_heap *heap,
+				       struct quarry_heap_extent *extent, unsigned long page,
+				       unsigned long nr)
 {
 	u32 *words = &extent->words[page];
 	u8 *kinds = &extent->kinds[page];
