@@ -285,11 +285,11 @@ static __always_inline void mark_used(struct quarry_vmem *vmem, struct quarry_vm
 /* ---- Allocation ---- */
 
 /* Whether there are tags enough to cut a range out of a segment. */
-static __always_inline bool has_tags_for(const struct quarry_vmem *vmem, struct spot spot,
-					 u64 size)
+static __always_inline bool has_tags_for(const struct quarry_vmem *vmem,
+					 const struct quarry_vmem_tag *tag, u64 start, u64 size)
 {
 	return likely(vmem->nr_free_tags >= QUARRY_VMEM_TAGS_ALLOC) ||
-	       __quarry_vmem_tags_for(spot.tag, spot.start, size) <= vmem->nr_free_tags;
+	       __quarry_vmem_tags_for(tag, start, size) <= vmem->nr_free_tags;
 }
 
 static __always_inline void account_search(struct quarry_vmem *vmem, const struct want *want)
@@ -303,26 +303,24 @@ static __always_inline void account_search(struct quarry_vmem *vmem, const struc
 static __always_inline int take(struct quarry_vmem *vmem, struct want *want)
 {
 	struct quarry_vmem_tag *tag;
-	struct spot spot;
 
 	lockdep_assert_held(&vmem->lock);
 
 	if (vmem->broken)
 		return -EIO;
-	spot = __quarry_vmem_search(vmem, want);
+	tag = __quarry_vmem_search(vmem, want);
 	account_search(vmem, want);
-	if (!spot.tag)
+	if (!tag)
 		return -ENOSPC;
-	if (!has_tags_for(vmem, spot, want->size))
+	if (!has_tags_for(vmem, tag, want->found, want->size))
 		return -ENOMEM;
 
-	tag = carve(vmem, spot.tag, spot.start, want->size);
+	tag = carve(vmem, tag, want->found, want->size);
 	mark_used(vmem, tag, want->state);
 	if (want->strategy == QUARRY_VMEM_NEXTFIT) {
 		vmem->cursor = last_of(tag) + 1;
 		vmem->near_cursor = tag;
 	}
-	want->found = spot.start;
 	return 0;
 }
 
@@ -720,7 +718,7 @@ static int take_range(struct quarry_vmem *vmem, u64 addr, u64 size)
 		return -EBUSY;
 	if (last_of(tag) < addr + (size - 1))
 		return tag->next ? -EBUSY : -EINVAL;
-	if (!has_tags_for(vmem, (struct spot) { tag, addr }, size))
+	if (!has_tags_for(vmem, tag, addr, size))
 		return -ENOMEM;
 
 	tag = __quarry_vmem_carve(vmem, tag, addr, size);

@@ -72,23 +72,27 @@ static inline bool align_up(u64 from, const struct want *want, u64 *start)
 }
 
 /*
- * Whether a free segment can serve, and where first. A start that is moved behind
- * a boundary doesn't run into the next: that alignment, phase and boundary go
+ * Whether a free segment can serve, and in @want->found where first. A start that is moved
+ * behind a boundary doesn't run into the next: that alignment, phase and boundary go
  * together was checked before.
  */
-static inline bool fits(const struct quarry_vmem_tag *tag, const struct want *want, u64 *start)
+static inline bool fits(const struct quarry_vmem_tag *tag, struct want *want)
 {
 	u64 from = max(tag->start, want->min);
 	u64 last = min(last_of(tag), want->max);
+	u64 start;
 
-	if (!align_up(from, want, start))
+	if (!align_up(from, want, &start))
 		return false;
-	if (crosses(*start, want->size, want->nocross)) {
-		from = (*start | (want->nocross - 1)) + 1;
-		if (!from || !align_up(from, want, start))
+	if (crosses(start, want->size, want->nocross)) {
+		from = (start | (want->nocross - 1)) + 1;
+		if (!from || !align_up(from, want, &start))
 			return false;
 	}
-	return *start <= last && last - *start >= want->size - 1;
+	if (start > last || last - start < want->size - 1)
+		return false;
+	want->found = start;
+	return true;
 }
 
 /* The colours of starts at which the size can be placed, as far as colours tell. */
@@ -145,24 +149,26 @@ static __always_inline struct quarry_vmem_tag *coloured(struct quarry_vmem_tag *
 }
 
 /*
- * Go on below a node: left, and with the right kept for later. Only sides are of interest in
- * which there may be a start from @from to @max, as their bits from the node's on tell, and that
- * have a wanted colour; NULL if none is.
+ * Go on below a node: left, and with the right kept for later. Only sides are of interest that
+ * have a wanted colour, and that aren't wholly below @from or above @max; NULL if none is.
  */
 static __always_inline struct quarry_vmem_tag *
 descend(struct quarry_vmem *vmem, struct quarry_vmem_tag *node, u64 from, u64 max, u64 colours,
 	unsigned int *depth)
 {
-	u64 low = from >> node->bit, span = (max >> node->bit) - low;
-	u64 side = (node->start >> node->bit & ~1ULL) - low;
-	struct quarry_vmem_tag *left = NULL, *right = NULL;
+	struct quarry_vmem_tag *left = coloured(node->child[0], colours);
+	struct quarry_vmem_tag *right = coloured(node->child[1], colours);
+	u64 middle;
 
-	if (side <= span)
-		left = coloured(node->child[0], colours);
-	if (side + 1 <= span)
-		right = coloured(node->child[1], colours);
-	if (!left || !right)
-		return left ?: right;
+	if (!left && !right)
+		return NULL;
+	middle = (node->start >> node->bit | 1) << node->bit;
+	if (from >= middle)
+		return right;
+	if (!right || max < middle)
+		return left;
+	if (!left)
+		return right;
 	if (unlikely(*depth == QUARRY_VMEM_MAX_DEPTH)) {
 		__quarry_vmem_broken(vmem, "a trie is too deep", node->start);
 		return NULL;
@@ -171,32 +177,34 @@ descend(struct quarry_vmem *vmem, struct quarry_vmem_tag *node, u64 from, u64 ma
 	return left;
 }
 
-/* The lowest segment of a trie that serves and starts from @from to @max. */
-static __always_inline struct spot lowest_of(struct quarry_vmem *vmem,
-					     struct quarry_vmem_tag *node, u64 from, u64 max,
-					     u64 colours, struct want *want)
+/*
+ * The lowest segment of a trie that serves and starts from @from to @max. Behind one that does
+ * are all those that were kept for later, so that only what is below it may be better.
+ */
+static __always_inline struct quarry_vmem_tag *
+lowest_of(struct quarry_vmem *vmem, struct quarry_vmem_tag *node, u64 from, u64 max, u64 colours,
+	  struct want *want)
 {
+	struct quarry_vmem_tag *best = NULL;
 	unsigned int depth = 0, nr = 0;
-	struct spot spot = {};
-	u64 place;
 
 	do {
 		u64 start = node->start;
-		bool inside = start - from <= max - from;
 
 		nr++;
-		if (inside && BIT_ULL(node->own) & colours && fits(node, want, &place)) {
-			spot = (struct spot) { node, place };
+		if (start - from <= max - from && colours >> node->own & 1 && fits(node, want)) {
+			best = node;
 			if (start == from)
 				break;
 			max = start - 1;
+			depth = 0;
 		}
 		node = descend(vmem, node, from, max, colours, &depth);
 		if (!node && depth)
 			node = vmem->path[--depth];
 	} while (node);
 	want->steps += nr;
-	return spot;
+	return best;
 }
 
 /* Of a trie that has one of some colours, the lowest segment that does. */
@@ -216,16 +224,14 @@ static __always_inline struct quarry_vmem_tag *lowest_coloured(struct quarry_vme
 	return best;
 }
 
-/* The better of what is known and a segment, if that serves. */
-static inline struct spot better(struct spot best, struct quarry_vmem_tag *tag,
-				 const struct want *want)
+/* The better of what is known, which may be NULL, and a segment, if that serves. */
+static inline struct quarry_vmem_tag *better(struct quarry_vmem_tag *best,
+					     struct quarry_vmem_tag *tag, struct want *want)
 {
-	u64 place;
-
-	if (best.tag && (tag->size > best.tag->size ||
-			 (tag->size == best.tag->size && tag->start > best.tag->start)))
+	if (best && (tag->size > best->size ||
+		     (tag->size == best->size && tag->start > best->start)))
 		return best;
-	return fits(tag, want, &place) ? (struct spot) { tag, place } : best;
+	return fits(tag, want) ? tag : best;
 }
 
 /* ---- Classes ---- */
@@ -250,20 +256,19 @@ static inline u64 large_enough(const struct quarry_vmem *vmem, unsigned int clas
  * The best segment of one colour in a class of several sizes, which aren't all the same,
  * where one is known. If it is just as large as wanted, only lower ones are better.
  */
-static struct spot best_of(struct quarry_vmem *vmem, unsigned int class, u64 from, u64 colour,
-			   struct want *want, struct spot best)
+static struct quarry_vmem_tag *best_of(struct quarry_vmem *vmem, unsigned int class, u64 from,
+				       u64 colour, struct want *want,
+				       struct quarry_vmem_tag *best)
 {
 	struct quarry_vmem_tag *node = vmem->roots[class], *next;
 	unsigned int depth = 0;
 
 	for (; node; node = next ?: depth ? vmem->path[--depth] : NULL) {
-		bool is_perfect = best.tag->size == want->size;
-
 		want->steps++;
 		if (node->start >= from && BIT_ULL(node->own) == colour)
 			best = better(best, node, want);
-		next = descend(vmem, node, from, is_perfect ? best.tag->start : want->max, colour,
-			       &depth);
+		next = descend(vmem, node, from,
+			       best->size == want->size ? best->start : want->max, colour, &depth);
 	}
 	return best;
 }
@@ -272,24 +277,23 @@ static struct spot best_of(struct quarry_vmem *vmem, unsigned int class, u64 fro
  * The best segment of a class of several sizes: one that serves, then one of those with a
  * lower colour, and so on, and at last the best of those with the lowest one.
  */
-static noinline struct spot search_sizes(struct quarry_vmem *vmem, unsigned int class,
-					 struct want *want)
+static noinline struct quarry_vmem_tag *search_sizes(struct quarry_vmem *vmem,
+						     unsigned int class, struct want *want)
 {
 	u64 colours = large_enough(vmem, class, want), colour = 0;
 	struct quarry_vmem_tag *root = vmem->roots[class];
 	u64 from = class_reach(vmem, class, want);
-	struct spot best = {};
+	struct quarry_vmem_tag *best = NULL, *next;
 
 	while (root->mask & colours) {
-		struct spot next = lowest_of(vmem, root, from, want->max, colours, want);
-
-		if (!next.tag)
+		next = lowest_of(vmem, root, from, want->max, colours, want);
+		if (!next)
 			break;
 		best = next;
-		colour = BIT_ULL(next.tag->own);
+		colour = BIT_ULL(next->own);
 		colours &= colour - 1;
 	}
-	if (colour && !has_exact_colours(class))
+	if (best && !has_exact_colours(class))
 		best = best_of(vmem, class, from, colour, want, best);
 	return best;
 }
@@ -298,8 +302,8 @@ static noinline struct spot search_sizes(struct quarry_vmem *vmem, unsigned int 
  * In classes of one size, colours tell which segments can serve. They are carried on from
  * class to class.
  */
-static __always_inline struct spot search_exact(struct quarry_vmem *vmem, unsigned int class,
-						struct want *want)
+static __always_inline struct quarry_vmem_tag *
+search_exact(struct quarry_vmem *vmem, unsigned int class, struct want *want)
 {
 	u64 size = (u64)QUARRY_VMEM_NR_EXACT << vmem->quantum_shift;
 	u64 max = want->max - (want->size - 1);
@@ -308,11 +312,10 @@ static __always_inline struct spot search_exact(struct quarry_vmem *vmem, unsign
 	u64 classes = vmem->avail[class / 64] & U64_MAX << (class % 64);
 	unsigned int before = class, first = class - class % 64;
 	u64 colours = want->colours;
-	struct spot spot = {};
 
 	for (;;) {
 		for (; classes; classes &= classes - 1) {
-			struct quarry_vmem_tag *root;
+			struct quarry_vmem_tag *root, *tag;
 
 			class = first + __ffs64(classes);
 			want->steps++;
@@ -323,13 +326,13 @@ static __always_inline struct spot search_exact(struct quarry_vmem *vmem, unsign
 			root = vmem->roots[class];
 			if (!(root->mask & colours))
 				continue;
-			spot = lowest_of(vmem, root, from, max, colours, want);
-			if (spot.tag)
-				return spot;
+			tag = lowest_of(vmem, root, from, max, colours, want);
+			if (tag)
+				return tag;
 		}
 		first += 64;
 		if (first == QUARRY_VMEM_NR_EXACT)
-			return spot;
+			return NULL;
 		classes = vmem->avail[first / 64];
 	}
 }
@@ -339,11 +342,11 @@ static __always_inline struct spot search_exact(struct quarry_vmem *vmem, unsign
  * lowest such segment serves, but for alignments and boundaries of more than 64 quanta, for
  * which the whole search has to be made.
  */
-static __always_inline struct spot search_quickly(struct quarry_vmem *vmem, struct want *want)
+static __always_inline struct quarry_vmem_tag *search_quickly(struct quarry_vmem *vmem,
+							      struct want *want)
 {
 	unsigned int class = class_of(want->size >> vmem->quantum_shift), before = class;
 	u64 colours = want->colours;
-	struct spot spot = {};
 
 	for (; (class = class_from(vmem, class)) < QUARRY_VMEM_NR_EXACT; class++) {
 		struct quarry_vmem_tag *root = vmem->roots[class];
@@ -352,41 +355,41 @@ static __always_inline struct spot search_quickly(struct quarry_vmem *vmem, stru
 		colours = smear(colours, class - before);
 		before = class;
 		if (root->mask & colours) {
-			spot.tag = lowest_coloured(root, colours);
-			if (!fits(spot.tag, want, &spot.start))
-				spot.tag = NULL;
-			break;
+			struct quarry_vmem_tag *tag = lowest_coloured(root, colours);
+
+			return fits(tag, want) ? tag : NULL;
 		}
 	}
-	return spot;
+	return NULL;
 }
 
 /* In classes of several sizes. */
-static noinline struct spot search_above(struct quarry_vmem *vmem, unsigned int class,
-					 struct want *want)
+static noinline struct quarry_vmem_tag *search_above(struct quarry_vmem *vmem,
+						     unsigned int class, struct want *want)
 {
-	struct spot spot = {};
+	struct quarry_vmem_tag *tag = NULL;
 
-	for (class = class_from(vmem, class); class < QUARRY_VMEM_NR_CLASSES && !spot.tag;
+	for (class = class_from(vmem, class); class < QUARRY_VMEM_NR_CLASSES && !tag;
 	     class = class_from(vmem, class + 1)) {
 		u64 from = class_reach(vmem, class, want);
 
 		want->steps++;
 		if (vmem->regions[class] & regions_of(vmem, from, want->max))
-			spot = search_sizes(vmem, class, want);
+			tag = search_sizes(vmem, class, want);
 	}
-	return spot;
+	return tag;
 }
 
-static noinline struct spot search_best(struct quarry_vmem *vmem, struct want *want)
+static noinline struct quarry_vmem_tag *search_best(struct quarry_vmem *vmem,
+						    struct want *want)
 {
 	unsigned int class = class_of(want->size >> vmem->quantum_shift);
-	struct spot spot;
 
 	if (class < QUARRY_VMEM_NR_EXACT) {
-		spot = search_exact(vmem, class, want);
-		if (spot.tag)
-			return spot;
+		struct quarry_vmem_tag *tag = search_exact(vmem, class, want);
+
+		if (tag)
+			return tag;
 		class = QUARRY_VMEM_NR_EXACT;
 	}
 	return search_above(vmem, class, want);
@@ -407,7 +410,7 @@ struct quarry_vmem_tag *__quarry_vmem_locate(struct quarry_vmem *vmem, u64 addr)
 		.colours = U64_MAX,
 	};
 
-	return tag ?: search_best(vmem, &want).tag;
+	return tag ?: search_best(vmem, &want);
 }
 
 /* The largest free segment of a class of several sizes: one of the last colour. */
@@ -466,10 +469,10 @@ static struct quarry_vmem_tag *hit(const struct quarry_vmem *vmem, const struct 
 
 /* One more segment of a window was met; true, if it isn't the last that is looked at. */
 static __always_inline bool look_at(struct quarry_vmem_tag *tag, struct want *want,
-				    struct spot *spot)
+				    struct quarry_vmem_tag **best)
 {
 	if (tag->state == QUARRY_VMEM_FREE && tag->size >= want->size)
-		*spot = better(*spot, tag, want);
+		*best = better(*best, tag, want);
 	return ++want->steps < NR_WALKED;
 }
 
@@ -477,51 +480,54 @@ static __always_inline bool look_at(struct quarry_vmem_tag *tag, struct want *wa
  * Look at all segments of a window, if one in use is easily found there: from that to one end,
  * then to the other. False if it isn't, or if there are too many, or several spans.
  */
-static bool search_window(struct quarry_vmem *vmem, struct want *want, struct spot *spot)
+static bool search_window(struct quarry_vmem *vmem, struct want *want,
+			  struct quarry_vmem_tag **best)
 {
 	struct quarry_vmem_tag *middle = hit(vmem, want), *tag = middle;
 
-	while (tag && look_at(tag, want, spot) && tag->start > want->min)
+	while (tag && look_at(tag, want, best) && tag->start > want->min)
 		tag = tag->prev;
 	if (!tag || tag->start > want->min)
 		return false;
 	tag = middle;
 	while (tag && last_of(tag) < want->max) {
 		tag = tag->next;
-		if (tag && !look_at(tag, want, spot))
+		if (tag && !look_at(tag, want, best))
 			return false;
 	}
 	return tag;
 }
 
 /* Best fit where all of the arena will do. */
-static __always_inline struct spot search_all(struct quarry_vmem *vmem, struct want *want)
+static __always_inline struct quarry_vmem_tag *search_all(struct quarry_vmem *vmem,
+							  struct want *want)
 {
-	struct spot spot = search_quickly(vmem, want);
+	struct quarry_vmem_tag *tag = search_quickly(vmem, want);
 
-	return likely(spot.tag) ? spot : search_best(vmem, want);
+	return likely(tag) ? tag : search_best(vmem, want);
 }
 
 /* Best fit where only a small part of it will do. */
-static noinline struct spot search_narrow(struct quarry_vmem *vmem, struct want *want)
+static noinline struct quarry_vmem_tag *search_narrow(struct quarry_vmem *vmem,
+						      struct want *want)
 {
-	struct spot spot = {};
+	struct quarry_vmem_tag *best = NULL;
 
-	return search_window(vmem, want, &spot) ? spot : search_best(vmem, want);
+	return search_window(vmem, want, &best) ? best : search_best(vmem, want);
 }
 
 /* ---- Next fit ---- */
 
 /* The lowest place that any class has. */
-static noinline struct spot next_of_classes(struct quarry_vmem *vmem, struct want *want)
+static noinline struct quarry_vmem_tag *next_of_classes(struct quarry_vmem *vmem,
+							struct want *want)
 {
 	unsigned int class = class_of(want->size >> vmem->quantum_shift), before = class;
 	u64 colours = want->colours, max = want->max;
-	struct spot best = {};
+	struct quarry_vmem_tag *best = NULL;
 
 	for (; (class = class_from(vmem, class)) < QUARRY_VMEM_NR_CLASSES; class++) {
-		struct quarry_vmem_tag *root = vmem->roots[class];
-		struct spot spot = {};
+		struct quarry_vmem_tag *root = vmem->roots[class], *tag;
 
 		want->steps++;
 		if (class < QUARRY_VMEM_NR_EXACT)
@@ -529,12 +535,12 @@ static noinline struct spot next_of_classes(struct quarry_vmem *vmem, struct wan
 		else
 			colours = large_enough(vmem, class, want);
 		before = class;
-		if (root->mask & colours)
-			spot = lowest_of(vmem, root, class_reach(vmem, class, want), max,
-					 colours, want);
-		if (spot.tag) {
-			best = spot;
-			max = spot.start;
+		if (!(root->mask & colours))
+			continue;
+		tag = lowest_of(vmem, root, class_reach(vmem, class, want), max, colours, want);
+		if (tag) {
+			best = tag;
+			max = want->found;
 		}
 	}
 	return best;
@@ -589,7 +595,8 @@ static bool is_last(const struct quarry_vmem *vmem, const struct quarry_vmem_tag
  * Look for the lowest place in the window among the first few segments; false if it
  * may be behind them.
  */
-static bool walk_lowest(struct quarry_vmem *vmem, struct want *want, struct spot *spot)
+static bool walk_lowest(struct quarry_vmem *vmem, struct want *want,
+			struct quarry_vmem_tag **best)
 {
 	struct quarry_vmem_tag *tag = first_in_window(vmem, want);
 	unsigned int nr;
@@ -599,8 +606,8 @@ static bool walk_lowest(struct quarry_vmem *vmem, struct want *want, struct spot
 			return true;
 		if (tag->state == QUARRY_VMEM_FREE && tag->size >= want->size) {
 			want->steps++;
-			if (fits(tag, want, &spot->start)) {
-				spot->tag = tag;
+			if (fits(tag, want)) {
+				*best = tag;
 				return true;
 			}
 		}
@@ -610,29 +617,30 @@ static bool walk_lowest(struct quarry_vmem *vmem, struct want *want, struct spot
 	return false;
 }
 
-static struct spot search_lowest(struct quarry_vmem *vmem, struct want *want)
+static struct quarry_vmem_tag *search_lowest(struct quarry_vmem *vmem, struct want *want)
 {
-	struct spot spot = {};
+	struct quarry_vmem_tag *tag = NULL;
 
-	return walk_lowest(vmem, want, &spot) ? spot : next_of_classes(vmem, want);
+	return walk_lowest(vmem, want, &tag) ? tag : next_of_classes(vmem, want);
 }
 
 /* Behind the cursor first, then from the beginning. */
-static noinline struct spot search_next(struct quarry_vmem *vmem, struct want *want)
+static noinline struct quarry_vmem_tag *search_next(struct quarry_vmem *vmem,
+						    struct want *want)
 {
 	u64 min = want->min;
-	struct spot spot = {};
+	struct quarry_vmem_tag *tag = NULL;
 
 	if (vmem->cursor > min && vmem->cursor <= want->max) {
 		want->min = vmem->cursor;
-		spot = search_lowest(vmem, want);
+		tag = search_lowest(vmem, want);
 		want->min = min;
 	}
-	return spot.tag ? spot : search_lowest(vmem, want);
+	return tag ?: search_lowest(vmem, want);
 }
 
-/* Find what the strategy prescribes, if anything can serve. */
-struct spot __quarry_vmem_search(struct quarry_vmem *vmem, struct want *want)
+/* The free segment that the strategy prescribes, and in @want->found where; or NULL. */
+struct quarry_vmem_tag *__quarry_vmem_search(struct quarry_vmem *vmem, struct want *want)
 {
 	u64 window = want->max - want->min;
 
@@ -640,7 +648,7 @@ struct spot __quarry_vmem_search(struct quarry_vmem *vmem, struct want *want)
 
 	want->steps = 0;
 	if (window < want->size - 1)
-		return (struct spot) {};
+		return NULL;
 	if (want->strategy == QUARRY_VMEM_NEXTFIT)
 		return search_next(vmem, want);
 	if (want->min <= vmem->lowest && want->max >= vmem->highest)

@@ -54,15 +54,9 @@ struct want {
 	unsigned int strategy;
 	enum quarry_vmem_state state;
 	u64 colours;				/* of segments just large enough that can serve */
-	u64 found;				/* where it is, once it was taken */
+	u64 found;				/* where, in the segment that was found or taken */
 	unsigned int steps;
 	bool sure;				/* who waits is never refused what there is */
-};
-
-/* Where it was found; @tag is NULL if nowhere. Passed by value, in two registers. */
-struct spot {
-	struct quarry_vmem_tag *tag;
-	u64 start;
 };
 
 static inline u64 last_of(const struct quarry_vmem_tag *tag)
@@ -189,7 +183,7 @@ void __quarry_vmem_broken(struct quarry_vmem *vmem, const char *what, u64 addr);
 
 /* lib/vmem_find.c */
 u64 __quarry_vmem_colours_for(const struct quarry_vmem *vmem, const struct want *want);
-struct spot __quarry_vmem_search(struct quarry_vmem *vmem, struct want *want);
+struct quarry_vmem_tag *__quarry_vmem_search(struct quarry_vmem *vmem, struct want *want);
 struct quarry_vmem_tag *__quarry_vmem_locate(struct quarry_vmem *vmem, u64 addr);
 struct quarry_vmem_tag *__quarry_vmem_largest(struct quarry_vmem *vmem);
 
