@@ -767,33 +767,26 @@ EXPORT_SYMBOL_GPL(quarry_vmem_alloc_at);
 
 /*
  * What else a free leads to: the first who waits is served, and an imported span that
- * is wholly free goes back, once the lock is dropped; it is of size 0 if there is none.
+ * is wholly free goes back, once the lock is dropped; @back->size is 0 if there is none.
  */
-static noinline struct quarry_region follow_up(struct quarry_vmem *vmem,
-					       struct quarry_vmem_tag *tag)
+static void follow_up(struct quarry_vmem *vmem, struct quarry_vmem_tag *tag,
+		      struct quarry_region *back)
 {
-	struct quarry_region back = { tag->start, tag->size };
+	*back = (struct quarry_region) { tag->start, tag->size };
 
 	__quarry_vmem_serve(vmem, false);
 	if (tag->prev || tag->next || tag->state != QUARRY_VMEM_FREE ||
 	    !__quarry_vmem_drop_span(vmem, tag))
-		back.size = 0;
-	return back;
+		back->size = 0;
 }
 
 /* Free a segment that is in no index, and isn't counted as used any more. */
-static __always_inline void free_tag(struct quarry_vmem *vmem, struct quarry_vmem_tag *tag,
-				     struct quarry_region *back)
-{
-	tag = settle(vmem, tag);
-	if (unlikely(vmem->nr_followers))
-		*back = follow_up(vmem, tag);
-}
-
 void __quarry_vmem_free_tag(struct quarry_vmem *vmem, struct quarry_vmem_tag *tag,
 			    struct quarry_region *back)
 {
-	free_tag(vmem, tag, back);
+	tag = settle(vmem, tag);
+	if (vmem->nr_followers)
+		follow_up(vmem, tag, back);
 }
 
 /* Why a segment can't be freed: what is wrong, and the errno. */
@@ -847,11 +840,23 @@ noinline void __quarry_vmem_give_span_back(struct quarry_vmem *vmem, struct quar
 	raw_spin_unlock_irqrestore(&vmem->lock, irq);
 }
 
+/* The end of a free that leads to more, and the lock's. */
+static noinline bool finish_free(struct quarry_vmem *vmem, struct quarry_vmem_tag *tag,
+				 unsigned long irq)
+{
+	struct quarry_region back;
+
+	follow_up(vmem, tag, &back);
+	raw_spin_unlock_irqrestore(&vmem->lock, irq);
+	if (back.size)
+		__quarry_vmem_give_span_back(vmem, back);
+	return true;
+}
+
 /* Free a segment; false if that is refused, and nothing is changed then. */
 static __always_inline bool free_segment(struct quarry_vmem *vmem, u64 addr, u64 rounded,
 					 enum quarry_vmem_state state)
 {
-	struct quarry_region back = {};
 	struct quarry_vmem_tag *tag;
 	unsigned long irq;
 
@@ -866,11 +871,10 @@ static __always_inline bool free_segment(struct quarry_vmem *vmem, u64 addr, u64
 	}
 	vmem->nr_frees++;
 	vmem->used -= rounded;
-	free_tag(vmem, tag, &back);
+	tag = settle(vmem, tag);
+	if (unlikely(vmem->nr_followers))
+		return finish_free(vmem, tag, irq);
 	raw_spin_unlock_irqrestore(&vmem->lock, irq);
-
-	if (unlikely(back.size))
-		__quarry_vmem_give_span_back(vmem, back);
 	return true;
 }
 

@@ -132,16 +132,16 @@ static __always_inline void trie_insert(struct quarry_vmem_tag **link,
 	struct quarry_vmem_tag *node = *link;
 
 	do {
-		u64 prefix = start >> node->bit;
+		u64 differing = node->start ^ start;
 
-		if ((prefix ^ node->start >> node->bit) > 1) {
-			tag->bit = fls64(node->start ^ start) - 1;
+		if (differing >> node->bit > 1) {
+			tag->bit = fls64(differing) - 1;
 			tag->mask = mask | node->mask;
 			tag->child[side_of(node->start, tag)] = node;
 			break;
 		}
-		link = &node->child[prefix & 1];
 		node->mask |= mask;
+		link = &node->child[side_of(start, node)];
 	} while ((node = *link));
 	*link = tag;
 }
