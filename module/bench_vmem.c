@@ -23,19 +23,28 @@
 #define NR_REQUESTS	1024
 
 /**
+ * struct asker - what one CPU asks for
+ * @next: of @requests, which to take next
+ * @requests: constraints, drawn beforehand, so that to draw or to copy them isn't counted
+ *	as the arena's work; only their sizes are still to be filled in
+ */
+struct asker {
+	unsigned int next;
+	struct quarry_vmem_request requests[NR_REQUESTS];
+};
+
+/**
  * struct arena - an arena to measure
  * @vmem: the arena
  * @memory: where its tags come from
  * @qcaches: its quantum caches, if it has any
- * @next: of @requests, which to take next
- * @requests: constraints, drawn beforehand; their sizes are still to be filled in
+ * @askers: one for each CPU
  */
 struct arena {
 	struct quarry_vmem vmem;
 	struct bench_memory memory;
 	struct quarry_qcaches qcaches;
-	unsigned int next;
-	struct quarry_vmem_request requests[NR_REQUESTS];
+	struct asker *askers;
 };
 
 /* A window of the space that is as likely to be wide as narrow. */
@@ -68,14 +77,25 @@ static void draw_request(struct quarry_vmem_request *request, struct rnd_state *
 		draw_window(request, random, space);
 }
 
-static int start_arena(struct arena *arena, u64 space)
+static void draw_requests(struct asker *asker, u64 space)
 {
 	struct rnd_state random;
 	unsigned int i;
 
 	prandom_seed_state(&random, 1);
 	for (i = 0; i < NR_REQUESTS; i++)
-		draw_request(&arena->requests[i], &random, space);
+		draw_request(&asker->requests[i], &random, space);
+}
+
+static int start_arena(struct arena *arena, u64 space)
+{
+	unsigned int cpu;
+
+	arena->askers = kvcalloc(nr_cpu_ids, sizeof(*arena->askers), GFP_KERNEL);
+	if (!arena->askers)
+		return -ENOMEM;
+	for (cpu = 0; cpu < nr_cpu_ids; cpu++)
+		draw_requests(&arena->askers[cpu], space);
 	return quarry_vmem_init(&arena->vmem, "bench", BASE, space, QUANTUM, NULL, 0,
 				&arena->memory.backend);
 }
@@ -97,6 +117,7 @@ static void *arena_setup(u64 space)
 fini:
 	bench_memory_fini(&arena->memory);
 free:
+	kvfree(arena->askers);
 	kvfree(arena);
 	return ERR_PTR(err);
 }
@@ -124,6 +145,7 @@ static void arena_teardown(void *ctx)
 	if (quarry_vmem_fini(&arena->vmem))
 		pr_err("BUG: segments are still in use\n");
 	bench_memory_fini(&arena->memory);
+	kvfree(arena->askers);
 	kvfree(arena);
 }
 
@@ -178,16 +200,14 @@ static void arena_free(void *ctx, const struct bench_slot *slot)
 	quarry_vmem_free(&arena->vmem, slot->room[0], slot->size);
 }
 
-/* Several CPUs may take the same constraints, which does no harm. */
 static bool constrained(void *ctx, size_t size, struct bench_slot *slot)
 {
 	struct arena *arena = ctx;
-	unsigned int next = READ_ONCE(arena->next);
-	struct quarry_vmem_request request = arena->requests[next % NR_REQUESTS];
+	struct asker *asker = &arena->askers[smp_processor_id()];
+	struct quarry_vmem_request *request = &asker->requests[asker->next++ % NR_REQUESTS];
 
-	WRITE_ONCE(arena->next, next + 1);
-	request.size = size;
-	return !quarry_vmem_xalloc(&arena->vmem, &request, &slot->room[0]);
+	request->size = size;
+	return !quarry_vmem_xalloc(&arena->vmem, request, &slot->room[0]);
 }
 
 static void constrained_free(void *ctx, const struct bench_slot *slot)
