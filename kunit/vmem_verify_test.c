@@ -102,6 +102,7 @@ static void verify_names_a_damaged_index(struct kunit *test)
 	EXPECT_FAULT(test, vmem->roots[1], NULL, "mask of classes");
 	EXPECT_FAULT(test, vmem->nr_in_class[0], 2, "count of a class");
 	EXPECT_FAULT(test, vmem->nr_in_class[2], U32_MAX, "count of a class");
+	vmem->tracked = true;
 	EXPECT_FAULT(test, vmem->regions[1], 0, "regions of a class");
 	EXPECT_FAULT(test, vmem->roots[1], vmem->roots[2], "segment in another's class");
 }

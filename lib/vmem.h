@@ -19,7 +19,7 @@
 #define QUARRY_VMEM_NR_CLASSES	(QUARRY_VMEM_NR_EXACT + 4 * (64 - 7))
 
 /* For searches in a part of it, an arena is divided in so many regions. */
-#define QUARRY_VMEM_NR_REGIONS	32
+#define QUARRY_VMEM_NR_REGIONS	64
 
 /* Free segments are counted by the log2 of their size in quanta. */
 #define QUARRY_VMEM_NR_LISTS	64
@@ -310,7 +310,11 @@ struct quarry_vmem {
 	u64 avail[QUARRY_VMEM_NR_CLASSES / 64 + 1];
 	struct quarry_vmem_tag *roots[QUARRY_VMEM_NR_CLASSES];
 	u32 nr_in_class[QUARRY_VMEM_NR_CLASSES];
-	u32 regions[QUARRY_VMEM_NR_CLASSES];	/* where a class may have any */
+
+	/* In which regions each class has any: for searches in a part, from the first on. */
+	bool tracked;
+	u64 apart;				/* starts are in two regions that differ by this */
+	u64 regions[QUARRY_VMEM_NR_CLASSES];
 
 	/* Next fit: where it goes on, a segment near that, and the lowest of all. */
 	u64 cursor;

@@ -6,7 +6,7 @@
  * free segments, and nothing is found only if none can serve.
  *
  * 1. Best fit goes through the classes that have segments, smallest size first, and
- *    leaves out those that never had one in the regions of the window. It looks through
+ *    leaves out those that have none in the regions of the window. It looks through
  *    a class's trie from the lowest address on, and nowhere below a node whose
  *    addresses are all outside of the window, or that has none of the colours which can
  *    serve (lib/vmem_index.c). In a class of one size c, a segment can serve a size s
@@ -14,9 +14,8 @@
  *    can are those for which the start itself can, rotated by 0 up to c - s quanta and
  *    joined. For an alignment and a boundary of up to 64 quanta this decides, and only
  *    segments across the window's ends, or that start less than 128 quanta before it, are
- *    looked at in vain. For
- *    larger ones it is necessary only: a segment that has the right colour serves with
- *    probability 64 quanta / alignment, and if not, the search goes on.
+ *    looked at in vain. For larger ones it is necessary only: a segment that has the right
+ *    colour serves with probability 64 quanta / alignment, and if not, the search goes on.
  *
  *    In a class of several sizes the colours are sizes. Any segment that serves is looked
  *    for first, then one of a smaller colour, until there is none. Up to 511 quanta
@@ -39,14 +38,13 @@
  * off by the same 64 quanta looks at all of them, and so does best fit for more than 511
  * quanta where all sizes are within 0.4 %, and none is the wanted one. Steps are counted
  * (nr_steps, max_steps). At 100,000 live segments of 1 to 64 quanta, with alignments up to
- * 64 quanta, phase, boundary and a window each as a coin falls, a search took 7 steps on
- * average, and in two million of them 397 at most, in a window that is a sixteenth of the
+ * 64 quanta, phase, boundary and a window each as a coin falls, a search took 6 steps on
+ * average, and in two million of them 307 at most, in a window that is a sixteenth of the
  * space, and so full that most classes are asked in vain; with windows of any width down to one
- * quantum, 1,005. A step is some 20 instructions.
+ * quantum, 903. A step is some 20 instructions.
  */
 #include <linux/align.h>
 #include <linux/lockdep.h>
-#include <linux/log2.h>
 
 #include "vmem_index.h"
 
@@ -98,11 +96,11 @@ static inline bool fits(const struct quarry_vmem_tag *tag, struct want *want)
 /* The colours of starts at which the size can be placed, as far as colours tell. */
 noinline u64 __quarry_vmem_colours_for(const struct quarry_vmem *vmem, const struct want *want)
 {
-	unsigned int align = ilog2(want->align) - vmem->quantum_shift;
+	unsigned int align = top_bit(want->align) - vmem->quantum_shift;
 	u64 mask = rol64(every[min(align, 6U)], (want->phase >> vmem->quantum_shift) & 63);
 
 	if (want->nocross && want->nocross >> vmem->quantum_shift <= 64) {
-		unsigned int shift = ilog2(want->nocross) - vmem->quantum_shift;
+		unsigned int shift = top_bit(want->nocross) - vmem->quantum_shift;
 		unsigned int room = (want->nocross - want->size) >> vmem->quantum_shift;
 
 		mask &= (U64_MAX >> (63 - room)) * every[shift];
@@ -115,6 +113,8 @@ static __always_inline u64 smear(u64 mask, unsigned int quanta)
 {
 	unsigned int done = 1, step;
 
+	if (likely(quanta == 1))
+		return mask | ror64(mask, 1);
 	for (; quanta && mask != U64_MAX; quanta -= step, done += step) {
 		step = min(done, quanta);
 		mask |= ror64(mask, step);
@@ -123,14 +123,14 @@ static __always_inline u64 smear(u64 mask, unsigned int quanta)
 }
 
 /* The regions of all addresses from @from to @last. */
-static inline u32 regions_of(const struct quarry_vmem *vmem, u64 from, u64 last)
+static inline u64 regions_of(const struct quarry_vmem *vmem, u64 from, u64 last)
 {
 	u64 first = from >> vmem->region_shift;
 	u64 nr = (last >> vmem->region_shift) - first;
 
 	if (nr >= QUARRY_VMEM_NR_REGIONS - 1)
-		return U32_MAX;
-	return rol32((2U << nr) - 1, first % QUARRY_VMEM_NR_REGIONS);
+		return U64_MAX;
+	return rol64((2ULL << nr) - 1, first % QUARRY_VMEM_NR_REGIONS);
 }
 
 /* The lowest start that a segment of a size may have and reach the window far enough. */
@@ -156,19 +156,20 @@ static __always_inline struct quarry_vmem_tag *
 descend(struct quarry_vmem *vmem, struct quarry_vmem_tag *node, u64 from, u64 max, u64 colours,
 	unsigned int *depth)
 {
-	struct quarry_vmem_tag *left = coloured(node->child[0], colours);
-	struct quarry_vmem_tag *right = coloured(node->child[1], colours);
+	struct quarry_vmem_tag *left = node->child[0], *right = node->child[1];
 	u64 middle;
 
 	if (!left && !right)
 		return NULL;
 	middle = (node->start >> node->bit | 1) << node->bit;
+	if (max < middle)
+		return coloured(left, colours);
+	right = coloured(right, colours);
 	if (from >= middle)
 		return right;
-	if (!right || max < middle)
-		return left;
-	if (!left)
-		return right;
+	left = coloured(left, colours);
+	if (!left || !right)
+		return left ?: right;
 	if (unlikely(*depth == QUARRY_VMEM_MAX_DEPTH)) {
 		__quarry_vmem_broken(vmem, "a trie is too deep", node->start);
 		return NULL;
@@ -274,28 +275,24 @@ static struct quarry_vmem_tag *best_of(struct quarry_vmem *vmem, unsigned int cl
 }
 
 /*
- * The best segment of a class of several sizes: one that serves, then one of those with a
- * lower colour, and so on, and at last the best of those with the lowest one.
+ * The best segment of a class of several sizes of which one is known that serves: one of those
+ * with a lower colour, then with one lower still, and at last the best of the lowest one.
  */
-static noinline struct quarry_vmem_tag *search_sizes(struct quarry_vmem *vmem,
-						     unsigned int class, struct want *want)
+static noinline struct quarry_vmem_tag *best_of_sizes(struct quarry_vmem *vmem,
+						      unsigned int class, u64 from, u64 colours,
+						      struct want *want,
+						      struct quarry_vmem_tag *best)
 {
-	u64 colours = large_enough(vmem, class, want), colour = 0;
-	struct quarry_vmem_tag *root = vmem->roots[class];
-	u64 from = class_reach(vmem, class, want);
-	struct quarry_vmem_tag *best = NULL, *next;
+	struct quarry_vmem_tag *root = vmem->roots[class], *next = best;
 
-	while (root->mask & colours) {
-		next = lowest_of(vmem, root, from, want->max, colours, want);
-		if (!next)
-			break;
+	while (next && root->mask & (colours &= BIT_ULL(next->own) - 1)) {
 		best = next;
-		colour = BIT_ULL(next->own);
-		colours &= colour - 1;
+		next = lowest_of(vmem, root, from, want->max, colours, want);
 	}
-	if (best && !has_exact_colours(class))
-		best = best_of(vmem, class, from, colour, want, best);
-	return best;
+	best = next ?: best;
+	if (has_exact_colours(class))
+		return best;
+	return best_of(vmem, class, from, BIT_ULL(best->own), want, best);
 }
 
 /*
@@ -308,7 +305,7 @@ search_exact(struct quarry_vmem *vmem, unsigned int class, struct want *want)
 	u64 size = (u64)QUARRY_VMEM_NR_EXACT << vmem->quantum_shift;
 	u64 max = want->max - (want->size - 1);
 	u64 from = reach(size, want);
-	u32 regions = regions_of(vmem, from, max);
+	u64 regions = regions_of(vmem, from, max);
 	u64 classes = vmem->avail[class / 64] & U64_MAX << (class % 64);
 	unsigned int before = class, first = class - class % 64;
 	u64 colours = want->colours;
@@ -363,21 +360,33 @@ static __always_inline struct quarry_vmem_tag *search_quickly(struct quarry_vmem
 	return NULL;
 }
 
-/* In classes of several sizes. */
+/*
+ * In classes of several sizes. One that is smaller than a region reaches the window at most from
+ * the region before.
+ */
 static noinline struct quarry_vmem_tag *search_above(struct quarry_vmem *vmem,
 						     unsigned int class, struct want *want)
 {
-	struct quarry_vmem_tag *tag = NULL;
+	u64 region = BIT_ULL(vmem->region_shift);
+	u64 near = regions_of(vmem, want->min - min(want->min, region), want->max);
+	unsigned int large = class_of(region >> vmem->quantum_shift);
 
-	for (class = class_from(vmem, class); class < QUARRY_VMEM_NR_CLASSES && !tag;
-	     class = class_from(vmem, class + 1)) {
-		u64 from = class_reach(vmem, class, want);
+	for (; (class = class_from(vmem, class)) < QUARRY_VMEM_NR_CLASSES; class++) {
+		struct quarry_vmem_tag *root = vmem->roots[class], *tag;
+		u64 colours, from;
 
 		want->steps++;
-		if (vmem->regions[class] & regions_of(vmem, from, want->max))
-			tag = search_sizes(vmem, class, want);
+		if (class < large && !(vmem->regions[class] & near))
+			continue;
+		colours = large_enough(vmem, class, want);
+		from = class_reach(vmem, class, want);
+		if (!(root->mask & colours))
+			continue;
+		tag = lowest_of(vmem, root, from, want->max, colours, want);
+		if (tag)
+			return best_of_sizes(vmem, class, from, colours, want, tag);
 	}
-	return tag;
+	return NULL;
 }
 
 static noinline struct quarry_vmem_tag *search_best(struct quarry_vmem *vmem,
@@ -410,14 +419,17 @@ struct quarry_vmem_tag *__quarry_vmem_locate(struct quarry_vmem *vmem, u64 addr)
 		.colours = U64_MAX,
 	};
 
-	return tag ?: search_best(vmem, &want);
+	if (tag)
+		return tag;
+	vmem->tracked = true;
+	return search_best(vmem, &want);
 }
 
 /* The largest free segment of a class of several sizes: one of the last colour. */
 static struct quarry_vmem_tag *largest_of(struct quarry_vmem *vmem, unsigned int class)
 {
 	struct quarry_vmem_tag *node = vmem->roots[class], *best = NULL, *next;
-	u64 colour = BIT_ULL(fls64(node->mask) - 1);
+	u64 colour = BIT_ULL(top_bit(node->mask));
 	unsigned int depth = 0;
 
 	for (; node; node = next ?: depth ? vmem->path[--depth] : NULL) {
@@ -441,7 +453,7 @@ struct quarry_vmem_tag *__quarry_vmem_largest(struct quarry_vmem *vmem)
 		;
 	if (word == UINT_MAX)
 		return NULL;
-	class = word * 64 + fls64(vmem->avail[word]) - 1;
+	class = word * 64 + top_bit(vmem->avail[word]);
 	return class < QUARRY_VMEM_NR_EXACT ? vmem->roots[class] :
 					      largest_of(vmem, class);
 }
@@ -653,6 +665,7 @@ struct quarry_vmem_tag *__quarry_vmem_search(struct quarry_vmem *vmem, struct wa
 		return search_next(vmem, want);
 	if (want->min <= vmem->lowest && want->max >= vmem->highest)
 		return search_all(vmem, want);
+	vmem->tracked = true;
 	if (unlikely(is_narrow(vmem, window)))
 		return search_narrow(vmem, want);
 	return search_best(vmem, want);

@@ -43,9 +43,14 @@
  *    whether the segment can serve. In the others it is the size's next six
  *    bits: exact for up to 511 quanta, and within 0.4 % above.
  *
- *    For each class there is a mask of the regions, a 32nd of the first span each,
- *    in which it has, or had, a segment since it last had none. Other spans repeat
- *    these regions; so the mask may tell of a region too many, but of none too few.
+ *    For each class there is a mask of the regions in which it has a segment; there are
+ *    up to 64 in the first span, each a power of two large. As the trie is by address,
+ *    all segments of the class in the region of one of them are met on the way down to
+ *    its start and beyond, so that taking it out tells if it was the last one there. Other
+ *    spans repeat the regions; where they do, the mask may tell of a region too many, but
+ *    of none too few. Only windows need these masks: they are kept from the first search
+ *    in a part of the arena on, and what a class had until then may be anywhere until it
+ *    has none for once.
  *
  * 3. A free segment that holds an address isn't in the table, as it changes too often.
  *    It is looked for like room in a window of one quantum (lib/vmem_find.c). Nothing that is
@@ -184,12 +189,12 @@ static inline u64 joint_mask(const struct quarry_vmem_tag *tag)
 	return BIT_ULL(tag->own) | mask_of(tag->child[0]) | mask_of(tag->child[1]);
 }
 
-/* Recompute masks on the path, from the node before @depth up to @top. */
-static __always_inline void repair_masks(struct quarry_vmem *vmem, unsigned int depth,
-					 unsigned int top)
+/* Recompute masks on the path, from the node before @place down to @end. */
+static __always_inline void repair_masks(struct quarry_vmem_tag **place,
+					 struct quarry_vmem_tag **end)
 {
-	while (depth-- > top) {
-		struct quarry_vmem_tag *node = vmem->path[depth];
+	while (place-- != end) {
+		struct quarry_vmem_tag *node = *place;
 		u64 mask = joint_mask(node);
 
 		if (mask == node->mask)
@@ -198,24 +203,28 @@ static __always_inline void repair_masks(struct quarry_vmem *vmem, unsigned int 
 	}
 }
 
+static inline bool is_end_of_path(struct quarry_vmem *vmem, struct quarry_vmem_tag **place)
+{
+	return place == vmem->path + QUARRY_VMEM_MAX_DEPTH - 1;
+}
+
 /*
  * A node with two children is replaced by a leaf from below it, whose start has
  * the same bits above the node's bit.
  */
 static noinline void replace_node(struct quarry_vmem *vmem, struct quarry_vmem_tag **link,
-				  struct quarry_vmem_tag *tag, unsigned int depth)
+				  struct quarry_vmem_tag *tag, struct quarry_vmem_tag **place)
 {
-	struct quarry_vmem_tag **leaf = &tag->child[0];
+	struct quarry_vmem_tag **leaf = &tag->child[0], **next = place + 1;
 	struct quarry_vmem_tag *node = *leaf;
-	unsigned int place = depth++;
 	u64 mask;
 
 	while (node->child[0] || node->child[1]) {
-		if (unlikely(depth == QUARRY_VMEM_MAX_DEPTH - 1)) {
+		if (unlikely(is_end_of_path(vmem, next))) {
 			__quarry_vmem_broken(vmem, "a trie is too deep", tag->start);
 			return;
 		}
-		vmem->path[depth++] = node;
+		*next++ = node;
 		leaf = &node->child[!node->child[0]];
 		node = *leaf;
 	}
@@ -225,35 +234,67 @@ static noinline void replace_node(struct quarry_vmem *vmem, struct quarry_vmem_t
 	node->child[1] = tag->child[1];
 	*link = node;
 
-	repair_masks(vmem, depth, place + 1);
+	repair_masks(next, place + 1);
 	mask = joint_mask(node);
 	node->mask = mask;
 	if (mask != tag->mask)
-		repair_masks(vmem, place, 0);
+		repair_masks(place, vmem->path);
 }
 
-static __always_inline void trie_remove(struct quarry_vmem *vmem, struct quarry_vmem_tag **link,
-					struct quarry_vmem_tag *tag)
+/* The least difference of a segment's start to that of another which is below it on its way. */
+static __always_inline u64 nearest_below(const struct quarry_vmem_tag *tag)
 {
-	struct quarry_vmem_tag *node = *link;
-	unsigned int depth = 0;
+	const struct quarry_vmem_tag *node;
+	u64 start = tag->start, nearest = U64_MAX;
+	unsigned long side;
 
-	while (node != tag) {
-		if (unlikely(!node || depth == QUARRY_VMEM_MAX_DEPTH - 1)) {
-			__quarry_vmem_broken(vmem, "a free segment is in no class", tag->start);
+	if (!tag->child[0] && !tag->child[1])
+		return nearest;
+	side = side_of(start, tag);
+	node = tag->child[!side];
+	if (node)
+		nearest = node->start ^ start;
+	for (node = tag->child[side]; node; node = node->child[side_of(start, node)])
+		nearest = min(nearest, node->start ^ start);
+	return nearest;
+}
+
+/*
+ * Take a segment out of the trie of its class. All others of the class that are in the same
+ * region, if there are any, are on the way to it or below it; so that it was the last one
+ * there is known, and noted if wanted.
+ */
+static __always_inline void trie_remove(struct quarry_vmem *vmem, unsigned int class,
+					struct quarry_vmem_tag *tag, bool tracked)
+{
+	struct quarry_vmem_tag **link = &vmem->roots[class];
+	struct quarry_vmem_tag **place = vmem->path, *node;
+	u64 start = tag->start, nearest = U64_MAX;
+
+	while ((node = *link) != tag) {
+		if (unlikely(!node || is_end_of_path(vmem, place))) {
+			__quarry_vmem_broken(vmem, "a free segment is in no class", start);
 			return;
 		}
-		vmem->path[depth++] = node;
-		link = &node->child[side_of(tag->start, node)];
-		node = *link;
+		*place++ = node;
+		if (tracked)
+			nearest = min(nearest, node->start ^ start);
+		link = &node->child[side_of(start, node)];
 	}
+	if (tracked && nearest >= vmem->apart && nearest_below(tag) >= vmem->apart)
+		vmem->regions[class] &= ~region_of(vmem, start);
 	if (tag->child[0] && tag->child[1]) {
-		replace_node(vmem, link, tag, depth);
+		replace_node(vmem, link, tag, place);
 		return;
 	}
 	*link = tag->child[0] ?: tag->child[1];
-	if (depth)
-		repair_masks(vmem, depth, 0);
+	repair_masks(place, vmem->path);
+}
+
+static noinline void remove_tracked(struct quarry_vmem *vmem, unsigned int class,
+				    struct quarry_vmem_tag *tag)
+{
+	trie_remove(vmem, class, tag, true);
 }
 
 void __quarry_vmem_free_insert(struct quarry_vmem *vmem, struct quarry_vmem_tag *tag)
@@ -261,16 +302,17 @@ void __quarry_vmem_free_insert(struct quarry_vmem *vmem, struct quarry_vmem_tag 
 	free_insert(vmem, tag);
 }
 
-/* Take a free segment out of its class. */
+/* Take a free segment out of its class. The trie is last, so that no register is saved. */
 void __quarry_vmem_free_remove(struct quarry_vmem *vmem, struct quarry_vmem_tag *tag)
 {
 	unsigned int class = class_of(tag->size >> vmem->quantum_shift);
 
-	trie_remove(vmem, &vmem->roots[class], tag);
-	if (!--vmem->nr_in_class[class]) {
+	if (!--vmem->nr_in_class[class])
 		vmem->avail[class / 64] &= ~BIT_ULL(class % 64);
-		vmem->regions[class] = 0;
-	}
+	if (vmem->tracked)
+		remove_tracked(vmem, class, tag);
+	else
+		trie_remove(vmem, class, tag, false);
 }
 
 /* The lowest segment of a class that has one. */

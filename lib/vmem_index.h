@@ -14,7 +14,7 @@
 
 static __always_inline unsigned int level_of(u64 size)
 {
-	return fls64(size) - 1;
+	return top_bit(size);
 }
 
 static __always_inline u32 hash_of(u64 block, unsigned int level)
@@ -26,7 +26,7 @@ static __always_inline u32 hash_of(u64 block, unsigned int level)
 static __always_inline struct quarry_vmem_tag **bucket_at(const struct quarry_vmem *vmem,
 							  unsigned int index)
 {
-	unsigned int table = __fls(index | (QUARRY_VMEM_NR_BUCKETS - 1));
+	unsigned long table = __fls(index | (QUARRY_VMEM_NR_BUCKETS - 1));
 
 	return (struct quarry_vmem_tag **)vmem->tables[table] + index;
 }
@@ -101,18 +101,27 @@ static inline unsigned int colour_of(const struct quarry_vmem *vmem, u64 start, 
 	return size_colour(quanta);
 }
 
-static __always_inline u32 region_of(const struct quarry_vmem *vmem, u64 start)
+static __always_inline u64 region_of(const struct quarry_vmem *vmem, u64 start)
 {
-	return 1U << ((start >> vmem->region_shift) % QUARRY_VMEM_NR_REGIONS);
+	return BIT_ULL((start >> vmem->region_shift) % QUARRY_VMEM_NR_REGIONS);
+}
+
+/* Whether a region is a region of no other addresses of the arena. */
+static inline bool are_regions_unique(const struct quarry_vmem *vmem)
+{
+	return (vmem->highest >> vmem->region_shift) - (vmem->lowest >> vmem->region_shift) <
+	       QUARRY_VMEM_NR_REGIONS;
 }
 
 /*
- * Note that a class has, or had, a segment in a region. When there is none any more is
- * only found out by a search, or when the class has none at all.
+ * Note in which region a class gets a segment. That there is none any more is found out when
+ * the class had none at all.
  */
 static __always_inline void note_region(struct quarry_vmem *vmem, unsigned int class, u64 start)
 {
-	vmem->regions[class] |= region_of(vmem, start);
+	u64 before = vmem->roots[class] ? vmem->regions[class] : 0;
+
+	vmem->regions[class] = before | region_of(vmem, start);
 }
 
 static inline u64 mask_of(const struct quarry_vmem_tag *tag)
@@ -120,30 +129,27 @@ static inline u64 mask_of(const struct quarry_vmem_tag *tag)
 	return tag ? tag->mask : 0;
 }
 
-static inline unsigned int side_of(u64 start, const struct quarry_vmem_tag *node)
+static inline unsigned long side_of(u64 start, const struct quarry_vmem_tag *node)
 {
 	return (start >> node->bit) & 1;
 }
 
-/* Put a node into a trie that isn't empty; it has no children, and its mask is its own. */
+/* Put a node into a trie; it has no children, and its mask is its own. */
 static __always_inline void trie_insert(struct quarry_vmem_tag **link,
 					struct quarry_vmem_tag *tag, u64 start, u64 mask)
 {
-	struct quarry_vmem_tag *node = *link;
+	struct quarry_vmem_tag *node;
 
-	do {
-		u64 differing = node->start ^ start;
-
-		if (differing >> node->bit > 1) {
-			tag->bit = fls64(differing) - 1;
-			tag->mask = mask | node->mask;
-			tag->child[side_of(node->start, tag)] = node;
-			break;
-		}
+	while ((node = *link) && (node->start ^ start) >> node->bit <= 1) {
 		node->mask |= mask;
 		link = &node->child[side_of(start, node)];
-	} while ((node = *link));
+	}
 	*link = tag;
+	if (node) {
+		tag->bit = top_bit(node->start ^ start);
+		tag->mask = mask | node->mask;
+		tag->child[side_of(node->start, tag)] = node;
+	}
 }
 
 /* Make a segment free that is in no class, with its start and size as they stay. */
@@ -156,7 +162,8 @@ static __always_inline void free_insert(struct quarry_vmem *vmem, struct quarry_
 	u64 mask = BIT_ULL(own);
 
 	vmem->nr_in_class[class]++;
-	note_region(vmem, class, start);
+	if (unlikely(vmem->tracked))
+		note_region(vmem, class, start);
 	tag->state = QUARRY_VMEM_FREE;
 	tag->own = own;
 	tag->bit = 0;
@@ -182,7 +189,6 @@ static __always_inline void free_remove(struct quarry_vmem *vmem, struct quarry_
 	}
 	vmem->nr_in_class[class] = 0;
 	vmem->roots[class] = NULL;
-	vmem->regions[class] = 0;
 	vmem->avail[class / 64] &= ~BIT_ULL(class % 64);
 }
 

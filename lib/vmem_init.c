@@ -22,6 +22,13 @@ static bool is_space(u64 base, u64 size, u64 quantum)
 	return !size || is_range(base, size);
 }
 
+/* Segments may be in any region, until a search in a part of the arena makes it worth noting. */
+static void forget_regions(struct quarry_vmem *vmem)
+{
+	vmem->tracked = false;
+	memset(vmem->regions, 0xff, sizeof(vmem->regions));
+}
+
 /**
  * quarry_vmem_init() - make an arena
  * @vmem: the arena, in memory of the caller's
@@ -65,6 +72,7 @@ int quarry_vmem_init(struct quarry_vmem *vmem, const char *name, u64 base, u64 s
 	vmem->nr_buckets = QUARRY_VMEM_NR_BUCKETS;
 	vmem->bucket_mask = QUARRY_VMEM_NR_BUCKETS - 1;
 	vmem->nr_table_buckets = QUARRY_VMEM_NR_BUCKETS;
+	forget_regions(vmem);
 	vmem->tables[ilog2(QUARRY_VMEM_NR_BUCKETS) - 1] =
 		(unsigned long)vmem->first_buckets;
 
@@ -115,7 +123,7 @@ static void forget_spans(struct quarry_vmem *vmem)
 	memset(vmem->avail, 0, sizeof(vmem->avail));
 	memset(vmem->roots, 0, sizeof(vmem->roots));
 	memset(vmem->nr_in_class, 0, sizeof(vmem->nr_in_class));
-	memset(vmem->regions, 0, sizeof(vmem->regions));
+	forget_regions(vmem);
 }
 
 /**

@@ -59,6 +59,12 @@ struct want {
 	bool sure;				/* who waits is never refused what there is */
 };
 
+/* The number of the highest bit of a value that isn't 0. */
+static __always_inline unsigned long top_bit(u64 value)
+{
+	return BITS_PER_LONG == 64 ? __fls(value) : fls64(value) - 1;
+}
+
 static inline u64 last_of(const struct quarry_vmem_tag *tag)
 {
 	return tag->start + (tag->size - 1);
@@ -97,14 +103,14 @@ static __always_inline unsigned int class_of(u64 quanta)
 
 	if (likely(quanta <= QUARRY_VMEM_NR_EXACT))
 		return quanta - 1;
-	top = fls64(quanta) - 1;
+	top = top_bit(quanta);
 	return QUARRY_VMEM_NR_EXACT + 4 * (top - 7) + ((quanta >> (top - 2)) & 3);
 }
 
 /* The colour of sizes in a class of several: the six bits that follow the class's. */
 static inline unsigned int size_colour(u64 quanta)
 {
-	unsigned int top = fls64(quanta) - 1;
+	unsigned int top = top_bit(quanta);
 
 	return (top < 8 ? quanta << (8 - top) : quanta >> (top - 8)) & 63;
 }
@@ -136,13 +142,12 @@ static __always_inline unsigned int class_from(const struct quarry_vmem *vmem,
 /* The largest size that a class takes, or U64_MAX if that can't be told. */
 static inline u64 class_size(const struct quarry_vmem *vmem, unsigned int class)
 {
-	unsigned int top = 7 + (class - QUARRY_VMEM_NR_EXACT) / 4;
-	unsigned int part = (class - QUARRY_VMEM_NR_EXACT) % 4;
+	unsigned int above = class - QUARRY_VMEM_NR_EXACT;
 	u64 quanta;
 
 	if (class < QUARRY_VMEM_NR_EXACT)
 		return (u64)(class + 1) << vmem->quantum_shift;
-	quanta = BIT_ULL(top) + ((u64)(part + 1) << (top - 2)) - 1;
+	quanta = ((5ULL + above % 4) << (above / 4 + 5)) - 1;
 	return quanta > U64_MAX >> vmem->quantum_shift ? U64_MAX : quanta << vmem->quantum_shift;
 }
 

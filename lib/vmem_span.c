@@ -16,7 +16,7 @@
 #include <linux/math64.h>
 
 #include "inject.h"
-#include "vmem_internal.h"
+#include "vmem_index.h"
 
 static inline struct span *to_span(const struct rb_node *node)
 {
@@ -111,12 +111,18 @@ static void note_bounds(struct quarry_vmem *vmem)
 
 	vmem->lowest = first ? first->start : 0;
 	vmem->highest = last ? span_last(last) : 0;
+	vmem->apart = are_regions_unique(vmem) ? BIT_ULL(vmem->region_shift) : U64_MAX;
 }
 
-/* Nothing is free yet; a span is all regions, and so is the same size behind it. */
-static void set_regions(struct quarry_vmem *vmem, u64 size)
+/* Nothing is free yet. A span is at most all regions; what is beyond repeats them. */
+static void set_regions(struct quarry_vmem *vmem, u64 start, u64 size)
 {
-	vmem->region_shift = max_t(unsigned int, vmem->quantum_shift + 5, fls64(size - 1)) - 5;
+	unsigned int shift = vmem->quantum_shift;
+	u64 last = start + (size - 1);
+
+	while ((last >> shift) - (start >> shift) >= QUARRY_VMEM_NR_REGIONS)
+		shift++;
+	vmem->region_shift = shift;
 }
 
 /*
@@ -134,7 +140,7 @@ struct quarry_vmem_tag *__quarry_vmem_insert_span(struct quarry_vmem *vmem, u64 
 	};
 	*tag = (struct quarry_vmem_tag) { .start = start, .size = size };
 	if (!vmem->total)
-		set_regions(vmem, size);
+		set_regions(vmem, start, size);
 	if (!bordered)
 		join_neighbours(vmem, tag);
 

@@ -203,7 +203,7 @@ static int verify_node(const struct quarry_vmem *vmem, const struct quarry_vmem_
 				__quarry_vmem_colour(vmem, tag), tag->own);
 	if (tag->bit > 63)
 		return fault_at(fault, "bit of a node", tag->start, 63, tag->bit);
-	if (!(vmem->regions[class] & region_of(vmem, tag->start)))
+	if (vmem->tracked && !(vmem->regions[class] & region_of(vmem, tag->start)))
 		return fault_at(fault, "regions of a class", tag->start,
 				region_of(vmem, tag->start), vmem->regions[class]);
 	mask = BIT_ULL(tag->own) | masks_below(tag);
