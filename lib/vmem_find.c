@@ -311,10 +311,11 @@ search_exact(struct quarry_vmem *vmem, unsigned int class, struct want *want)
 	u64 colours = want->colours;
 
 	for (;;) {
-		for (; classes; classes &= classes - 1) {
+		while (classes) {
 			struct quarry_vmem_tag *root, *tag;
 
 			class = first + __ffs64(classes);
+			classes &= classes - 1;
 			want->steps++;
 			if (!(vmem->regions[class] & regions))
 				continue;

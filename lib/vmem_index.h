@@ -113,10 +113,7 @@ static inline bool are_regions_unique(const struct quarry_vmem *vmem)
 	       QUARRY_VMEM_NR_REGIONS;
 }
 
-/*
- * Note in which region a class gets a segment. That there is none any more is found out when
- * the class had none at all.
- */
+/* Note in which region a class gets a segment; the mask of one that had none means nothing. */
 static __always_inline void note_region(struct quarry_vmem *vmem, unsigned int class, u64 start)
 {
 	u64 before = vmem->roots[class] ? vmem->regions[class] : 0;
