@@ -193,8 +193,8 @@ static inline u64 joint_mask(const struct quarry_vmem_tag *tag)
 static __always_inline void repair_masks(struct quarry_vmem_tag **place,
 					 struct quarry_vmem_tag **end)
 {
-	while (place-- != end) {
-		struct quarry_vmem_tag *node = *place;
+	while (place != end) {
+		struct quarry_vmem_tag *node = *--place;
 		u64 mask = joint_mask(node);
 
 		if (mask == node->mask)
@@ -260,9 +260,8 @@ static __always_inline u64 nearest_below(const struct quarry_vmem_tag *tag)
 }
 
 /*
- * Take a segment out of the trie of its class. All others of the class that are in the same
- * region, if there are any, are on the way to it or below it; so that it was the last one
- * there is known, and noted if wanted.
+ * Take a segment out of the trie of its class. If others of the class are in the same region,
+ * one is on the way to it or just below; that none is there any more is noted if wanted.
  */
 static __always_inline void trie_remove(struct quarry_vmem *vmem, unsigned int class,
 					struct quarry_vmem_tag *tag, bool tracked)
