@@ -7,6 +7,7 @@
 #define pr_fmt(fmt) KBUILD_MODNAME ": " fmt
 
 #include <linux/err.h>
+#include <linux/kernel.h>
 #include <linux/log2.h>
 #include <linux/math.h>
 #include <linux/math64.h>
@@ -30,10 +31,13 @@
  * struct heap_space - a heap to measure
  * @heap: the heap
  * @memory: all that it has
+ * @aligns: of each number of 4 KiB, the power of two, from 4 to 64 KiB, that aligned blocks of
+ *	it have; so that finding it isn't counted
  */
 struct heap_space {
 	struct quarry_heap heap;
 	void *memory;
+	size_t aligns[SZ_1M / SZ_4K + 1];
 };
 
 /* A heap of so many extents, of one size, side by side. */
@@ -76,6 +80,18 @@ static void *heap_64_setup(u64 size)
 	return heap_setup_extents(size, QUARRY_HEAP_MAX_EXTENTS);
 }
 
+static void *heap_aligned_setup(u64 size)
+{
+	struct heap_space *space = heap_setup(size);
+	unsigned int i;
+
+	if (IS_ERR(space))
+		return space;
+	for (i = 1; i < ARRAY_SIZE(space->aligns); i++)
+		space->aligns[i] = min_t(size_t, roundup_pow_of_two(i) * SZ_4K, SZ_64K);
+	return space;
+}
+
 /* One whose CPUs have all sizes of the workloads at hand. */
 static void *heap_cached_setup(u64 size)
 {
@@ -112,11 +128,11 @@ static bool heap_alloc(void *ctx, size_t size, struct bench_slot *slot)
 	return slot->handle;
 }
 
-/* As heap_alloc(), at a multiple of the size's power of two, from 4 to 64 KiB. */
+/* As heap_alloc(), for a multiple of 4 KiB, at one of its power of two. */
 static bool heap_alloc_aligned(void *ctx, size_t size, struct bench_slot *slot)
 {
-	size_t align = clamp_t(size_t, roundup_pow_of_two(size), SZ_4K, SZ_64K);
 	struct heap_space *space = ctx;
+	size_t align = space->aligns[size / SZ_4K];
 
 	slot->handle = (unsigned long)quarry_heap_alloc_aligned(&space->heap, size, align);
 	return slot->handle;
@@ -155,7 +171,7 @@ static const struct bench_allocator heap_cached =
 static const struct bench_allocator heap_64 =
 	HEAP("quarry_heap 64 extents", heap_64_setup, heap_alloc);
 static const struct bench_allocator heap_aligned =
-	HEAP("quarry_heap aligned", heap_setup, heap_alloc_aligned);
+	HEAP("quarry_heap aligned", heap_aligned_setup, heap_alloc_aligned);
 
 /* ---- States of a heap ---- */
 
@@ -422,6 +438,7 @@ static const struct bench_state states[] = {
 	WORST("1 MiB of a free heap", &heap, SZ_1M, NULL),
 	WORST("4 KiB of a free heap", &heap_aligned, SZ_4K, NULL),
 	WORST("64 KiB of a free heap", &heap_aligned, SZ_64K, NULL),
+	WORST("1 MiB of a free heap", &heap_aligned, SZ_1M, NULL),
 	WORST("4 KiB with every other 4 KiB free", &heap_aligned, SZ_4K, leave_holes_of_4096),
 	WORST("16 B with every other page free", &heap, 16, leave_holes_of_a_page),
 	WORST("1 page with every other page free", &heap, HEAP_PAGE, leave_holes_of_a_page),
