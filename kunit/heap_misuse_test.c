@@ -71,6 +71,43 @@ static void all_that_was_freed_is_known_as_free(struct kunit *test)
 	}
 }
 
+/* Lets a free run begin with the page of a block that was freed, which is free all the same. */
+static void free_again_behind(struct kunit *test, struct quarry_heap *heap, void *base,
+			      void *block, size_t offset)
+{
+	/* Not written to, for other blocks that were freed began in it. */
+	void *run = quarry_heap_alloc(heap, block - base - offset);
+
+	KUNIT_EXPECT_PTR_EQ(test, run, base);
+	EXPECT_ERR(test, quarry_heap_free(heap, block), -ENOENT);
+	EXPECT_OK(test, quarry_heap_free(heap, run));
+}
+
+/* Where a free run has its links, at 8, 16 and 24 B of a page, blocks of some sizes begin. */
+static void what_began_where_links_are_is_known_as_free(struct kunit *test)
+{
+	struct quarry_heap *heap = &qtest_heap(test, SZ_128K, HEAP_PAGE)->heap;
+	void *base = qtest_heap_block(test, heap, SZ_16K), *blocks[48];
+	unsigned int i, seen = 0;
+	size_t size;
+
+	EXPECT_OK(test, quarry_heap_free(heap, base));
+	for (size = 72; size < 1024; size += 8) {
+		for (i = 0; i < ARRAY_SIZE(blocks); i++)
+			blocks[i] = qtest_heap_block(test, heap, size);
+		qtest_heap_free_all(test, heap, blocks, ARRAY_SIZE(blocks));
+		for (i = 0; i < ARRAY_SIZE(blocks); i++) {
+			size_t offset = (blocks[i] - base) % HEAP_PAGE;
+
+			if (!offset || offset > 24)
+				continue;
+			free_again_behind(test, heap, base, blocks[i], offset);
+			seen |= 1U << offset / 8;
+		}
+	}
+	KUNIT_EXPECT_EQ(test, seen, 0xeU);
+}
+
 /* After a double free was refused, two allocations get two blocks. */
 static void nothing_is_given_out_twice_after_a_second_free(struct kunit *test)
 {
@@ -235,6 +272,7 @@ static struct kunit_case misuse_cases[] = {
 	KUNIT_CASE(a_second_free_of_the_only_block_is_refused),
 	KUNIT_CASE(a_second_free_among_others_is_refused),
 	KUNIT_CASE(all_that_was_freed_is_known_as_free),
+	KUNIT_CASE(what_began_where_links_are_is_known_as_free),
 	KUNIT_CASE(nothing_is_given_out_twice_after_a_second_free),
 	KUNIT_CASE(no_interior_address_is_freed),
 	KUNIT_CASE(addresses_of_the_past_inside_a_block_are_not_freed),

@@ -352,6 +352,22 @@ static void the_longest_run_is_tried_at_last(struct kunit *test)
 	qtest_heap_intact(test, heap);
 }
 
+/* A free run that begins and ends as the block does needn't be longer by the alignment. */
+static void a_run_of_just_the_size_is_aligned(struct kunit *test)
+{
+	struct quarry_heap *heap = &qtest_heap(test, SZ_128K, HEAP_PAGE)->heap;
+	void **blocks = qtest_memory(test, MANY * sizeof(*blocks));
+	size_t size = 16 * HEAP_PAGE;
+	void *block = quarry_heap_alloc_aligned(heap, size, size);
+
+	KUNIT_ASSERT_TRUE(test, block);
+	qtest_heap_fill(test, heap, HEAP_PAGE, blocks, MANY);
+	KUNIT_EXPECT_EQ(test, quarry_heap_free(heap, block), 0);
+	KUNIT_EXPECT_PTR_EQ(test, quarry_heap_alloc_aligned(heap, size, size), block);
+	KUNIT_EXPECT_NULL(test, quarry_heap_alloc_aligned(heap, size, size));
+	qtest_heap_intact(test, heap);
+}
+
 static void alignments_that_are_none_are_refused(struct kunit *test)
 {
 	static const size_t aligns[] = {
@@ -490,6 +506,7 @@ static struct kunit_case size_cases[] = {
 	KUNIT_CASE(every_alignment_is_kept_for_every_size),
 	KUNIT_CASE(aligned_blocks_fill_the_heap),
 	KUNIT_CASE(the_longest_run_is_tried_at_last),
+	KUNIT_CASE(a_run_of_just_the_size_is_aligned),
 	KUNIT_CASE(alignments_that_are_none_are_refused),
 	KUNIT_CASE(alignments_beyond_the_heap_find_nothing_or_what_is_right),
 	{}
