@@ -557,11 +557,11 @@ void __quarry_heap_release(struct quarry_heap *heap, struct quarry_heap_extent *
 }
 
 /* What is left to do after a free, with the lock dropped. */
-noinline __cold void __quarry_heap_todo(struct quarry_heap *heap)
+noinline __cold void __quarry_heap_follow_up(struct quarry_heap *heap)
 {
-	if (READ_ONCE(heap->todo) & TODO_SERVE)
+	if (READ_ONCE(heap->due) & DUE_SERVE)
 		__quarry_heap_serve(heap);
-	if (READ_ONCE(heap->todo) & TODO_GIVE)
+	if (READ_ONCE(heap->due) & DUE_GIVE)
 		__quarry_heap_give_empty(heap);
 }
 

@@ -264,7 +264,7 @@ struct quarry_heap {
 	struct quarry_heap_extent *last;
 	union {
 		struct {
-			u8 todo;
+			u8 due;
 			bool queued;
 			bool broken;
 			bool closing;

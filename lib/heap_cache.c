@@ -131,7 +131,7 @@ static unsigned int fill(struct quarry_magazines *magazines, unsigned long *item
 	for (i = 0; i < nr && READ_ONCE(heap->queued); i++)
 		__quarry_heap_reap_one(heap);
 	/* What is free then is for those who wait. */
-	nr = heap->todo & TODO_SERVE ? 0 : take_some(heap, cache->class, items, nr);
+	nr = heap->due & DUE_SERVE ? 0 : take_some(heap, cache->class, items, nr);
 	unlock_freed(heap, irq);
 
 	for (i = 0; i < nr; i++)
@@ -244,7 +244,7 @@ static noinline void put(struct quarry_heap *heap, struct quarry_magazines *maga
 	quarry_magazines_put(magazines, addr);
 	/* Pairs with that of __quarry_heap_drain_cached(). */
 	smp_mb();
-	if (unlikely(READ_ONCE(heap->todo) & TODO_SERVE))
+	if (unlikely(READ_ONCE(heap->due) & DUE_SERVE))
 		quarry_magazines_reclaim(magazines);
 }
 

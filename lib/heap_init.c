@@ -229,7 +229,7 @@ static void close(struct quarry_heap *heap)
 	heap->used = 0;
 	heap->own = 0;
 	heap->nr_empty = 0;
-	heap->todo &= ~TODO_GIVE;
+	heap->due &= ~DUE_GIVE;
 }
 
 /* Give the extents to whom they belong, the oldest first. */

@@ -601,19 +601,19 @@ enum heap_verdict {
 };
 
 /* Reasons why a free is followed by more work, after the lock was dropped. */
-#define TODO_SERVE	BIT(0)	/* someone waits for memory */
-#define TODO_GIVE	BIT(1)	/* more fetched extents are empty than are kept */
+#define DUE_SERVE	BIT(0)	/* someone waits for memory */
+#define DUE_GIVE	BIT(1)	/* more fetched extents are empty than are kept */
 
-void __quarry_heap_todo(struct quarry_heap *heap);
+void __quarry_heap_follow_up(struct quarry_heap *heap);
 
 /* Drop the lock after memory may have become free, and do what follows from that. */
 static __always_inline void unlock_freed(struct quarry_heap *heap, unsigned long irq)
 {
-	unsigned int todo = heap->todo;
+	unsigned int due = heap->due;
 
 	raw_spin_unlock_irqrestore(&heap->lock, irq);
-	if (unlikely(todo))
-		__quarry_heap_todo(heap);
+	if (unlikely(due))
+		__quarry_heap_follow_up(heap);
 }
 
 /* ---- heap_pages.c: all expect the lock ---- */

@@ -73,9 +73,9 @@ noinline void __quarry_heap_account_grown(struct quarry_heap *heap,
 	if (extent->nr_free == extent->nr_pages)
 		heap->nr_empty++;
 	if (heap->nr_empty > heap->grower.keep)
-		heap->todo |= TODO_GIVE;
+		heap->due |= DUE_GIVE;
 	else
-		heap->todo &= ~TODO_GIVE;
+		heap->due &= ~DUE_GIVE;
 }
 
 /* ---- Taking ---- */

@@ -64,7 +64,7 @@ static void insert_waiter(struct quarry_heap *heap, struct waiter *waiter)
 	rb_link_node(&waiter->node, parent, link);
 	rb_insert_color(&waiter->node, &heap->waiters);
 	heap->nr_waiting++;
-	heap->todo |= TODO_SERVE;
+	heap->due |= DUE_SERVE;
 }
 
 static void remove_waiter(struct quarry_heap *heap, struct waiter *waiter)
@@ -76,7 +76,7 @@ static void remove_waiter(struct quarry_heap *heap, struct waiter *waiter)
 	rb_erase(&waiter->node, &heap->waiters);
 	waiter->waiting = false;
 	if (!--heap->nr_waiting)
-		heap->todo &= ~TODO_SERVE;
+		heap->due &= ~DUE_SERVE;
 }
 
 /* The end of waiting for some, who were taken from the tree. */
