@@ -160,6 +160,27 @@ check_request(const struct quarry_vmem *vmem, const struct quarry_vmem_request *
 	return check_flags(request->flags) ?: check_places(vmem, request, size);
 }
 
+/* The colours that are every 1, 2, 4 ... 64 quanta apart. */
+static const u64 every[] = {
+	0xffffffffffffffff, 0x5555555555555555, 0x1111111111111111, 0x0101010101010101,
+	0x0001000100010001, 0x0000000100000001, 0x0000000000000001,
+};
+
+/* The colours of starts at which the size can be placed, as far as colours tell. */
+static inline u64 colours_for(const struct quarry_vmem *vmem, const struct want *want)
+{
+	unsigned int align = top_bit(want->align) - vmem->quantum_shift;
+	u64 mask = rol64(every[min(align, 6U)], (want->phase >> vmem->quantum_shift) & 63);
+
+	if (want->nocross && want->nocross >> vmem->quantum_shift <= 64) {
+		unsigned int shift = top_bit(want->nocross) - vmem->quantum_shift;
+		unsigned int room = (want->nocross - want->size) >> vmem->quantum_shift;
+
+		mask &= (U64_MAX >> (63 - room)) * every[shift];
+	}
+	return mask;
+}
+
 /* What a request that can be right asks for. */
 static __always_inline void understand(const struct quarry_vmem *vmem,
 				       const struct quarry_vmem_request *request,
@@ -178,7 +199,7 @@ static __always_inline void understand(const struct quarry_vmem *vmem,
 	};
 
 	if (want->align > quantum(vmem) || want->nocross)
-		want->colours = __quarry_vmem_colours_for(vmem, want);
+		want->colours = colours_for(vmem, want);
 }
 
 /* ---- Segments ---- */

@@ -51,12 +51,6 @@
 /* Segments that are looked at one after another before classes are asked. */
 #define NR_WALKED	128
 
-/* The colours that are every 1, 2, 4 ... 64 quanta apart. */
-static const u64 every[] = {
-	0xffffffffffffffff, 0x5555555555555555, 0x1111111111111111, 0x0101010101010101,
-	0x0001000100010001, 0x0000000100000001, 0x0000000000000001,
-};
-
 static inline bool crosses(u64 start, u64 size, u64 nocross)
 {
 	return (start ^ (start + (size - 1))) & -nocross;
@@ -91,21 +85,6 @@ static inline bool fits(const struct quarry_vmem_tag *tag, struct want *want)
 		return false;
 	want->found = start;
 	return true;
-}
-
-/* The colours of starts at which the size can be placed, as far as colours tell. */
-noinline u64 __quarry_vmem_colours_for(const struct quarry_vmem *vmem, const struct want *want)
-{
-	unsigned int align = top_bit(want->align) - vmem->quantum_shift;
-	u64 mask = rol64(every[min(align, 6U)], (want->phase >> vmem->quantum_shift) & 63);
-
-	if (want->nocross && want->nocross >> vmem->quantum_shift <= 64) {
-		unsigned int shift = top_bit(want->nocross) - vmem->quantum_shift;
-		unsigned int room = (want->nocross - want->size) >> vmem->quantum_shift;
-
-		mask &= (U64_MAX >> (63 - room)) * every[shift];
-	}
-	return mask;
 }
 
 /* The colours that can serve in segments that are @quanta larger than those of @mask. */

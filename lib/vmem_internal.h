@@ -187,7 +187,6 @@ unsigned int __quarry_vmem_colour(const struct quarry_vmem *vmem,
 void __quarry_vmem_broken(struct quarry_vmem *vmem, const char *what, u64 addr);
 
 /* lib/vmem_find.c */
-u64 __quarry_vmem_colours_for(const struct quarry_vmem *vmem, const struct want *want);
 struct quarry_vmem_tag *__quarry_vmem_search(struct quarry_vmem *vmem, struct want *want);
 struct quarry_vmem_tag *__quarry_vmem_locate(struct quarry_vmem *vmem, u64 addr);
 struct quarry_vmem_tag *__quarry_vmem_largest(struct quarry_vmem *vmem);
