@@ -64,14 +64,12 @@ static inline bool align_up(u64 from, const struct want *want, u64 *start)
 }
 
 /*
- * Whether a free segment can serve, and in @want->found where first. A start that is moved
- * behind a boundary doesn't run into the next: that alignment, phase and boundary go
+ * Whether there is a place from @from to @last, and in @want->found the first. A start that is
+ * moved behind a boundary doesn't run into the next: that alignment, phase and boundary go
  * together was checked before.
  */
-static inline bool fits(const struct quarry_vmem_tag *tag, struct want *want)
+static inline bool has_place(u64 from, u64 last, struct want *want)
 {
-	u64 from = max(tag->start, want->min);
-	u64 last = min(last_of(tag), want->max);
 	u64 start;
 
 	if (!align_up(from, want, &start))
@@ -85,6 +83,12 @@ static inline bool fits(const struct quarry_vmem_tag *tag, struct want *want)
 		return false;
 	want->found = start;
 	return true;
+}
+
+/* Whether a free segment can serve. */
+static inline bool fits(const struct quarry_vmem_tag *tag, struct want *want)
+{
+	return has_place(max(tag->start, want->min), min(last_of(tag), want->max), want);
 }
 
 /* The colours that can serve in segments that are @quanta larger than those of @mask. */
@@ -334,7 +338,7 @@ static __always_inline struct quarry_vmem_tag *search_quickly(struct quarry_vmem
 		if (root->mask & colours) {
 			struct quarry_vmem_tag *tag = lowest_coloured(root, colours);
 
-			return fits(tag, want) ? tag : NULL;
+			return has_place(tag->start, last_of(tag), want) ? tag : NULL;
 		}
 	}
 	return NULL;
