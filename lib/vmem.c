@@ -864,6 +864,7 @@ noinline void __quarry_vmem_give_span_back(struct quarry_vmem *vmem, struct quar
 /* The end of a free that leads to more, and the lock's. */
 static noinline bool finish_free(struct quarry_vmem *vmem, struct quarry_vmem_tag *tag,
 				 unsigned long irq)
+	__releases(&vmem->lock)
 {
 	struct quarry_region back;
 
