@@ -518,7 +518,7 @@ static __always_inline struct quarry_vmem_tag *pick(const struct quarry_vmem *vm
 	class = class_from(vmem, class + (quanta > QUARRY_VMEM_NR_EXACT));
 	if (likely(flags & QUARRY_VMEM_FIRSTFIT))
 		return likely(class < QUARRY_VMEM_NR_CLASSES) ? vmem->roots[class] : NULL;
-	return class < QUARRY_VMEM_NR_EXACT ? __quarry_vmem_lowest(vmem->roots[class]) : NULL;
+	return class < QUARRY_VMEM_NR_EXACT ? __quarry_vmem_lowest(vmem, class) : NULL;
 }
 
 /* Flags with which a quantum cache may serve; alloc_otherwise() tells if they are wrong. */

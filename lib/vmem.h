@@ -252,7 +252,23 @@ struct quarry_vmem_stats {
 
 struct quarry_magazines;
 struct quarry_vmem;
-struct quarry_vmem_tag;
+
+/* private: a boundary tag: one segment, in use or free. lib/vmem.c tells how it works. */
+struct quarry_vmem_tag {
+	u64 start;
+	u64 size;
+	struct quarry_vmem_tag *prev;		/* neighbours in address, */
+	struct quarry_vmem_tag *next;		/* NULL at a border */
+	u32 state;
+	bool slotted;				/* in a slot of the quantum caches */
+	u8 own;					/* of a free segment, as is all below */
+	u8 bit;
+	struct quarry_vmem_tag *child[2];
+	union {
+		u64 mask;
+		struct quarry_vmem_tag *link;	/* of one in use, or of a free tag */
+	};
+};
 
 /**
  * struct quarry_vmem_qcache - the quantum caches of an arena
@@ -310,6 +326,7 @@ struct quarry_vmem {
 	u64 avail[QUARRY_VMEM_NR_CLASSES / 64 + 1];
 	struct quarry_vmem_tag *roots[QUARRY_VMEM_NR_CLASSES];
 	u32 nr_in_class[QUARRY_VMEM_NR_CLASSES];
+	struct quarry_vmem_tag nil;		/* where a trie ends */
 
 	/* In which regions each class has any: for searches in a part, from the first on. */
 	bool tracked;

@@ -126,11 +126,6 @@ static inline u64 reach(u64 size, const struct want *want)
 
 /* ---- Tries ---- */
 
-static __always_inline struct quarry_vmem_tag *coloured(struct quarry_vmem_tag *node, u64 colours)
-{
-	return node && node->mask & colours ? node : NULL;
-}
-
 /*
  * Go on below a node: left, and with the right kept for later. Only sides are of interest that
  * have a wanted colour, and that aren't wholly below @from or above @max; NULL if none is.
@@ -142,17 +137,13 @@ descend(struct quarry_vmem *vmem, struct quarry_vmem_tag *node, u64 from, u64 ma
 	struct quarry_vmem_tag *left = node->child[0], *right = node->child[1];
 	u64 middle;
 
-	if (!left && !right)
+	if (!((left->mask | right->mask) & colours))
 		return NULL;
 	middle = (node->start >> node->bit | 1) << node->bit;
-	if (max < middle)
-		return coloured(left, colours);
-	right = coloured(right, colours);
-	if (from >= middle)
+	if (!(right->mask & colours) || max < middle)
+		return left->mask & colours ? left : NULL;
+	if (!(left->mask & colours) || from >= middle)
 		return right;
-	left = coloured(left, colours);
-	if (!left || !right)
-		return left ?: right;
 	if (unlikely(*depth == QUARRY_VMEM_MAX_DEPTH)) {
 		__quarry_vmem_broken(vmem, "a trie is too deep", node->start);
 		return NULL;
@@ -195,7 +186,7 @@ lowest_of(struct quarry_vmem *vmem, struct quarry_vmem_tag *node, u64 from, u64 
 static __always_inline struct quarry_vmem_tag *lowest_coloured(struct quarry_vmem_tag *node,
 							       u64 colours)
 {
-	struct quarry_vmem_tag *best = NULL;
+	struct quarry_vmem_tag *best = NULL, *left;
 	u64 low = U64_MAX;
 
 	do {
@@ -203,8 +194,9 @@ static __always_inline struct quarry_vmem_tag *lowest_coloured(struct quarry_vme
 			low = node->start;
 			best = node;
 		}
-		node = coloured(node->child[0], colours) ?: coloured(node->child[1], colours);
-	} while (node);
+		left = node->child[0];
+		node = left->mask & colours ? left : node->child[1];
+	} while (node->mask & colours);
 	return best;
 }
 

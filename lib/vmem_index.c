@@ -186,7 +186,7 @@ unsigned int __quarry_vmem_colour(const struct quarry_vmem *vmem,
 
 static inline u64 joint_mask(const struct quarry_vmem_tag *tag)
 {
-	return BIT_ULL(tag->own) | mask_of(tag->child[0]) | mask_of(tag->child[1]);
+	return BIT_ULL(tag->own) | tag->child[0]->mask | tag->child[1]->mask;
 }
 
 /* Recompute masks on the path, from the node before @place down to @end. */
@@ -216,19 +216,19 @@ static noinline void replace_node(struct quarry_vmem *vmem, struct quarry_vmem_t
 				  struct quarry_vmem_tag *tag, struct quarry_vmem_tag **place)
 {
 	struct quarry_vmem_tag **leaf = &tag->child[0], **next = place + 1;
-	struct quarry_vmem_tag *node = *leaf;
+	struct quarry_vmem_tag *node = *leaf, *nil = &vmem->nil;
 	u64 mask;
 
-	while (node->child[0] || node->child[1]) {
+	while (node->child[0] != nil || node->child[1] != nil) {
 		if (unlikely(is_end_of_path(vmem, next))) {
 			__quarry_vmem_broken(vmem, "a trie is too deep", tag->start);
 			return;
 		}
 		*next++ = node;
-		leaf = &node->child[!node->child[0]];
+		leaf = &node->child[node->child[0] == nil];
 		node = *leaf;
 	}
-	*leaf = NULL;
+	*leaf = nil;
 	node->bit = tag->bit;
 	node->child[0] = tag->child[0];
 	node->child[1] = tag->child[1];
@@ -242,19 +242,20 @@ static noinline void replace_node(struct quarry_vmem *vmem, struct quarry_vmem_t
 }
 
 /* The least difference of a segment's start to that of another which is below it on its way. */
-static __always_inline u64 nearest_below(const struct quarry_vmem_tag *tag)
+static __always_inline u64 nearest_below(const struct quarry_vmem *vmem,
+					 const struct quarry_vmem_tag *tag)
 {
 	const struct quarry_vmem_tag *node;
 	u64 start = tag->start, nearest = U64_MAX;
 	unsigned long side;
 
-	if (!tag->child[0] && !tag->child[1])
+	if (tag->child[0] == &vmem->nil && tag->child[1] == &vmem->nil)
 		return nearest;
 	side = side_of(start, tag);
 	node = tag->child[!side];
-	if (node)
+	if (node != &vmem->nil)
 		nearest = node->start ^ start;
-	for (node = tag->child[side]; node; node = node->child[side_of(start, node)])
+	for (node = tag->child[side]; node != &vmem->nil; node = node->child[side_of(start, node)])
 		nearest = min(nearest, node->start ^ start);
 	return nearest;
 }
@@ -267,11 +268,11 @@ static __always_inline void trie_remove(struct quarry_vmem *vmem, unsigned int c
 					struct quarry_vmem_tag *tag, bool tracked)
 {
 	struct quarry_vmem_tag **link = &vmem->roots[class];
-	struct quarry_vmem_tag **place = vmem->path, *node;
+	struct quarry_vmem_tag **place = vmem->path, *nil = &vmem->nil, *node;
 	u64 start = tag->start, nearest = U64_MAX;
 
 	while ((node = *link) != tag) {
-		if (unlikely(!node || is_end_of_path(vmem, place))) {
+		if (unlikely(is_end_of_path(vmem, place))) {
 			__quarry_vmem_broken(vmem, "a free segment is in no class", start);
 			return;
 		}
@@ -280,13 +281,16 @@ static __always_inline void trie_remove(struct quarry_vmem *vmem, unsigned int c
 			nearest = min(nearest, node->start ^ start);
 		link = &node->child[side_of(start, node)];
 	}
-	if (tracked && nearest >= vmem->apart && nearest_below(tag) >= vmem->apart)
+	if (tracked && nearest >= vmem->apart && nearest_below(vmem, tag) >= vmem->apart)
 		vmem->regions[class] &= ~region_of(vmem, start);
-	if (tag->child[0] && tag->child[1]) {
+	if (tag->child[0] == nil) {
+		*link = tag->child[1];
+	} else if (tag->child[1] == nil) {
+		*link = tag->child[0];
+	} else {
 		replace_node(vmem, link, tag, place);
 		return;
 	}
-	*link = tag->child[0] ?: tag->child[1];
 	repair_masks(place, vmem->path);
 }
 
@@ -315,12 +319,14 @@ void __quarry_vmem_free_remove(struct quarry_vmem *vmem, struct quarry_vmem_tag 
 }
 
 /* The lowest segment of a class that has one. */
-struct quarry_vmem_tag *__quarry_vmem_lowest(struct quarry_vmem_tag *root)
+struct quarry_vmem_tag *__quarry_vmem_lowest(const struct quarry_vmem *vmem, unsigned int class)
 {
-	struct quarry_vmem_tag *best = root, *node = root;
+	struct quarry_vmem_tag *node = vmem->roots[class], *best = node;
 
-	while ((node = node->child[0] ?: node->child[1]))
+	do {
 		if (node->start < best->start)
 			best = node;
+		node = node->child[node->child[0] == &vmem->nil];
+	} while (node != &vmem->nil);
 	return best;
 }

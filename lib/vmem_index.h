@@ -116,14 +116,9 @@ static inline bool are_regions_unique(const struct quarry_vmem *vmem)
 /* Note in which region a class gets a segment; the mask of one that had none means nothing. */
 static __always_inline void note_region(struct quarry_vmem *vmem, unsigned int class, u64 start)
 {
-	u64 before = vmem->roots[class] ? vmem->regions[class] : 0;
+	u64 before = vmem->roots[class] != &vmem->nil ? vmem->regions[class] : 0;
 
 	vmem->regions[class] = before | region_of(vmem, start);
-}
-
-static inline u64 mask_of(const struct quarry_vmem_tag *tag)
-{
-	return tag ? tag->mask : 0;
 }
 
 static inline unsigned long side_of(u64 start, const struct quarry_vmem_tag *node)
@@ -131,18 +126,23 @@ static inline unsigned long side_of(u64 start, const struct quarry_vmem_tag *nod
 	return (start >> node->bit) & 1;
 }
 
-/* Put a node into a trie; it has no children, and its mask is its own. */
+/*
+ * Put a node into a trie; it has no children, and its mask is its own. All that is below @nil
+ * differs from it in the highest bit, so that no other end has to be looked for.
+ */
 static __always_inline void trie_insert(struct quarry_vmem_tag **link,
-					struct quarry_vmem_tag *tag, u64 start, u64 mask)
+					struct quarry_vmem_tag *tag, u64 start, u64 mask,
+					struct quarry_vmem_tag *nil)
 {
 	struct quarry_vmem_tag *node;
 
-	while ((node = *link) && (node->start ^ start) >> node->bit <= 1) {
+	nil->start = ~start;
+	while (node = *link, (node->start ^ start) >> node->bit <= 1) {
 		node->mask |= mask;
 		link = &node->child[side_of(start, node)];
 	}
 	*link = tag;
-	if (node) {
+	if (node != nil) {
 		tag->bit = top_bit(node->start ^ start);
 		tag->mask = mask | node->mask;
 		tag->child[side_of(node->start, tag)] = node;
@@ -164,11 +164,11 @@ static __always_inline void free_insert(struct quarry_vmem *vmem, struct quarry_
 	tag->state = QUARRY_VMEM_FREE;
 	tag->own = own;
 	tag->bit = 0;
-	tag->child[0] = NULL;
-	tag->child[1] = NULL;
+	tag->child[0] = &vmem->nil;
+	tag->child[1] = &vmem->nil;
 	tag->mask = mask;
-	if (*root) {
-		trie_insert(root, tag, start, mask);
+	if (*root != &vmem->nil) {
+		trie_insert(root, tag, start, mask, &vmem->nil);
 	} else {
 		*root = tag;
 		vmem->avail[class / 64] |= BIT_ULL(class % 64);
@@ -185,7 +185,7 @@ static __always_inline void free_remove(struct quarry_vmem *vmem, struct quarry_
 		return;
 	}
 	vmem->nr_in_class[class] = 0;
-	vmem->roots[class] = NULL;
+	vmem->roots[class] = &vmem->nil;
 	vmem->avail[class / 64] &= ~BIT_ULL(class % 64);
 }
 

@@ -29,6 +29,14 @@ static void forget_regions(struct quarry_vmem *vmem)
 	memset(vmem->regions, 0xff, sizeof(vmem->regions));
 }
 
+static void empty_tries(struct quarry_vmem *vmem)
+{
+	unsigned int class;
+
+	for (class = 0; class < QUARRY_VMEM_NR_CLASSES; class++)
+		vmem->roots[class] = &vmem->nil;
+}
+
 /**
  * quarry_vmem_init() - make an arena
  * @vmem: the arena, in memory of the caller's
@@ -61,6 +69,7 @@ int quarry_vmem_init(struct quarry_vmem *vmem, const char *name, u64 base, u64 s
 	memset(vmem, 0, sizeof(*vmem));
 	raw_spin_lock_init(&vmem->lock);
 	INIT_LIST_HEAD(&vmem->waiters);
+	empty_tries(vmem);
 	vmem->spans = RB_ROOT;
 	vmem->name = name;
 	vmem->backend = backend;
@@ -121,8 +130,8 @@ static void forget_spans(struct quarry_vmem *vmem)
 	vmem->first = NULL;
 	vmem->near_cursor = NULL;
 	memset(vmem->avail, 0, sizeof(vmem->avail));
-	memset(vmem->roots, 0, sizeof(vmem->roots));
 	memset(vmem->nr_in_class, 0, sizeof(vmem->nr_in_class));
+	empty_tries(vmem);
 	forget_regions(vmem);
 }
 

@@ -13,23 +13,6 @@
 
 #include "vmem.h"
 
-/* A boundary tag: one segment, in use or free. */
-struct quarry_vmem_tag {
-	u64 start;
-	u64 size;
-	struct quarry_vmem_tag *prev;		/* neighbours in address, */
-	struct quarry_vmem_tag *next;		/* NULL at a border */
-	u32 state;
-	bool slotted;				/* in a slot of the quantum caches */
-	u8 own;					/* of a free segment, as is all below */
-	u8 bit;
-	struct quarry_vmem_tag *child[2];
-	union {
-		u64 mask;
-		struct quarry_vmem_tag *link;	/* of one in use, or of a free tag */
-	};
-};
-
 static_assert(sizeof(struct quarry_vmem_tag) <= QUARRY_VMEM_TAG_SIZE);
 
 /* A span: what was added or imported at once. It takes the place of a tag. */
@@ -181,7 +164,7 @@ void __quarry_vmem_table_grow(struct quarry_vmem *vmem);
 void __quarry_vmem_table_shrink(struct quarry_vmem *vmem);
 void __quarry_vmem_free_insert(struct quarry_vmem *vmem, struct quarry_vmem_tag *tag);
 void __quarry_vmem_free_remove(struct quarry_vmem *vmem, struct quarry_vmem_tag *tag);
-struct quarry_vmem_tag *__quarry_vmem_lowest(struct quarry_vmem_tag *root);
+struct quarry_vmem_tag *__quarry_vmem_lowest(const struct quarry_vmem *vmem, unsigned int class);
 unsigned int __quarry_vmem_colour(const struct quarry_vmem *vmem,
 				  const struct quarry_vmem_tag *tag);
 void __quarry_vmem_broken(struct quarry_vmem *vmem, const char *what, u64 addr);

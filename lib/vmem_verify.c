@@ -163,19 +163,15 @@ static int verify_table(const struct quarry_vmem *vmem, struct quarry_fault *fau
 
 /* ---- Tries ---- */
 
-static u64 masks_below(const struct quarry_vmem_tag *tag)
-{
-	return (tag->child[0] ? tag->child[0]->mask : 0) |
-	       (tag->child[1] ? tag->child[1]->mask : 0);
-}
-
-static int verify_child(const struct quarry_vmem_tag *tag, unsigned int side,
-			struct quarry_fault *fault)
+static int verify_child(const struct quarry_vmem *vmem, const struct quarry_vmem_tag *tag,
+			unsigned int side, struct quarry_fault *fault)
 {
 	const struct quarry_vmem_tag *child = tag->child[side];
 
-	if (!child)
+	if (child == &vmem->nil)
 		return 0;
+	if (!child)
+		return fault_at(fault, "node with no end", tag->start, side, !side);
 	if ((child->start ^ tag->start) >> tag->bit >> 1)
 		return fault_at(fault, "node in another's subtree", child->start, tag->start,
 				child->start);
@@ -206,11 +202,13 @@ static int verify_node(const struct quarry_vmem *vmem, const struct quarry_vmem_
 	if (vmem->tracked && !(vmem->regions[class] & region_of(vmem, tag->start)))
 		return fault_at(fault, "regions of a class", tag->start,
 				region_of(vmem, tag->start), vmem->regions[class]);
-	mask = BIT_ULL(tag->own) | masks_below(tag);
+	err = verify_child(vmem, tag, 0, fault) ?: verify_child(vmem, tag, 1, fault);
+	if (err)
+		return err;
+	mask = BIT_ULL(tag->own) | tag->child[0]->mask | tag->child[1]->mask;
 	if (tag->mask != mask)
 		return fault_at(fault, "colours below a node", tag->start, mask, tag->mask);
-	err = verify_child(tag, 0, fault);
-	return err ?: verify_child(tag, 1, fault);
+	return 0;
 }
 
 /* Walk a trie with the nodes whose right side is still to come on a stack. */
@@ -222,8 +220,8 @@ static int verify_trie(struct quarry_vmem *vmem, unsigned int class,
 	u32 nr = 0;
 	int err;
 
-	while (tag || depth) {
-		if (!tag) {
+	while (tag != &vmem->nil || depth) {
+		if (tag == &vmem->nil) {
 			tag = vmem->path[--depth]->child[1];
 			continue;
 		}
@@ -246,10 +244,12 @@ static int verify_classes(struct quarry_vmem *vmem, struct census *census,
 	unsigned int class;
 	int err;
 
+	if (vmem->nil.mask || vmem->nil.bit)
+		return fault_at(fault, "end of tries", 0, 0, vmem->nil.mask);
 	for (class = 0; class < QUARRY_VMEM_NR_CLASSES; class++) {
 		bool any = vmem->avail[class / 64] & BIT_ULL(class % 64);
 
-		if (any != !!vmem->roots[class])
+		if (!vmem->roots[class] || any != (vmem->roots[class] != &vmem->nil))
 			return fault_at(fault, "mask of classes", class, !any, any);
 		err = verify_trie(vmem, class, fault);
 		if (err)
