@@ -27,12 +27,12 @@ static void expect_fault(struct kunit *test, const char *what)
 } while (0)
 
 /*
- * Each quantum in use but for holes of one quantum at 10, 30 and 40, of two at 3 and of
- * three at 20; and one segment in use of two at 50.
+ * Each quantum in use but for holes of one quantum at 10, 30, 40 and 42, of two at 3 and of
+ * three at 20; and one segment in use of two at 50. A part of the arena is four quanta.
  */
 static int furnished_init(struct kunit *test)
 {
-	static const u8 holes[] = { 3, 4, 10, 20, 21, 22, 30, 40, 50, 51 };
+	static const u8 holes[] = { 3, 4, 10, 20, 21, 22, 30, 40, 42, 50, 51 };
 	struct quarry_vmem *vmem;
 	unsigned int i;
 	int err = qtest_vmem_init(test);
@@ -97,14 +97,19 @@ static void verify_names_a_damaged_index(struct kunit *test)
 	EXPECT_FAULT(test, vmem->nr_buckets, 0, "buckets of the table");
 	EXPECT_FAULT(test, vmem->bucket_mask, UINT_MAX, "buckets of the table");
 	EXPECT_FAULT(test, vmem->bucket_mask, vmem->bucket_mask - 1, "buckets of the table");
-	EXPECT_FAULT(test, vmem->avail[0], vmem->avail[0] ^ BIT_ULL(1), "mask of classes");
-	EXPECT_FAULT(test, vmem->avail[1], vmem->avail[1] ^ BIT_ULL(9), "mask of classes");
-	EXPECT_FAULT(test, vmem->roots[1], NULL, "mask of classes");
+	EXPECT_FAULT(test, vmem->avail[0], vmem->avail[0] ^ BIT_ULL(1), "mask of bins");
+	EXPECT_FAULT(test, vmem->avail[1], vmem->avail[1] ^ BIT_ULL(9), "mask of bins");
+	EXPECT_FAULT(test, vmem->roots[1], NULL, "mask of bins");
 	EXPECT_FAULT(test, vmem->nr_in_class[0], 2, "count of a class");
 	EXPECT_FAULT(test, vmem->nr_in_class[2], U32_MAX, "count of a class");
-	vmem->tracked = true;
-	EXPECT_FAULT(test, vmem->regions[1], 0, "regions of a class");
-	EXPECT_FAULT(test, vmem->roots[1], vmem->roots[2], "segment in another's class");
+	EXPECT_FAULT(test, vmem->roots[bin_of(0, 2)], vmem->roots[bin_of(1, 0)],
+		     "segment in another's bin");
+	EXPECT_FAULT(test, vmem->roots[bin_of(0, 2)], vmem->roots[bin_of(0, 7)],
+		     "segment in another's bin");
+	EXPECT_FAULT(test, vmem->nil.mask, 1, "end of tries");
+	EXPECT_FAULT(test, vmem->nil.bit, 1, "end of tries");
+	EXPECT_FAULT(test, vmem->part_shift, vmem->part_shift + 1, "part of a segment");
+	EXPECT_FAULT(test, vmem->parts_base, vmem->parts_base + QUANTA(4), "part of a segment");
 }
 
 static void verify_names_a_damaged_segment_in_use(struct kunit *test)
@@ -129,19 +134,21 @@ static void verify_names_a_damaged_segment_in_use(struct kunit *test)
 static void verify_names_a_damaged_free_segment(struct kunit *test)
 {
 	struct quarry_vmem *vmem = &((struct qtest_vmem *)test->priv)->vmem;
-	struct quarry_vmem_tag *tag = tag_at(test, 20), *root = vmem->roots[0];
+	struct quarry_vmem_tag *tag = tag_at(test, 20), *root = vmem->roots[bin_of(0, 10)];
 
 	EXPECT_FAULT(test, tag->state, QUARRY_VMEM_USED, "segment in use in a class");
 	EXPECT_FAULT(test, tag->state, U32_MAX, "segment in use in a class");
-	EXPECT_FAULT(test, tag->size, QUANTA(4), "segment in another's class");
-	EXPECT_FAULT(test, tag->size, 0, "segment in another's class");
+	EXPECT_FAULT(test, tag->size, QUANTA(4), "segment in another's bin");
+	EXPECT_FAULT(test, tag->size, 0, "segment in another's bin");
+	EXPECT_FAULT(test, tag->part, tag->part - 1, "part of a segment");
+	EXPECT_FAULT(test, tag->part, 255, "part of a segment");
+	EXPECT_FAULT(test, tag->child[1], NULL, "node with no end");
 	EXPECT_FAULT(test, tag->own, tag->own ^ 1, "colour of a segment");
 	EXPECT_FAULT(test, tag->own, 255, "colour of a segment");
 	EXPECT_FAULT(test, tag->bit, 255, "bit of a node");
 	EXPECT_FAULT(test, tag->mask, ~tag->mask, "colours below a node");
 	EXPECT_FAULT(test, root->mask, 0, "colours below a node");
-	EXPECT_FAULT(test, tag->start, tag->start + QUANTA(64),
-		     "neighbour doesn't begin at the end");
+	EXPECT_FAULT(test, tag->start, tag->start + QUANTA(64), "part of a segment");
 	EXPECT_FAULT(test, root->bit, 0, "node in another's subtree");
 }
 
@@ -187,7 +194,7 @@ static void damage(struct patient *patient, struct rnd_state *rnd)
 
 	if (value % 8 == 0)
 		other = NULL;
-	switch (qtest_below(rnd, 9)) {
+	switch (qtest_below(rnd, 10)) {
 	case 0:
 		tag->start = value % 2 ? VAT(value / 2 % NR_QUANTA) : (u64)value << 32 | value;
 		break;
@@ -211,6 +218,9 @@ static void damage(struct patient *patient, struct rnd_state *rnd)
 		break;
 	case 7:
 		tag->child[value / 8 % 2] = other;
+		break;
+	case 8:
+		tag->part = value;
 		break;
 	default:
 		if (is_free)

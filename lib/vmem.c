@@ -18,13 +18,13 @@
  *          state               free, in use by alloc or by xalloc, or cached
  *          slotted             in a slot of the quantum caches
  *          link                in use: the next in a bucket of the table
- *          mask, own, bit,     free: its place in the trie of its class; mask and link
- *          child[2]            share theirs
+ *          mask, own, bit,     free: its place in the trie of its bin; mask and link
+ *          part, child[2]      share theirs
  *
  *    There are two indexes (lib/vmem_index.c): a table in which segments in use are
- *    found by any address in them, and for each class a trie of its segments by
- *    address, with a bit for each class that has any. Spans are in a tree of their
- *    own (lib/vmem_span.c). Neighbours are never both free.
+ *    found by any address in them, and for each class and part of the arena a trie of the
+ *    segments there by address, with a bit for each that has any. Spans are in a tree of
+ *    their own (lib/vmem_span.c). Neighbours are never both free.
  *
  * 3. Algorithm. First fit is instant fit: it takes any segment of the first class
  *    that has one and all of whose segments are large enough. For sizes up to 128
@@ -41,7 +41,7 @@
  *    from under one lock, and one that is wholly free again goes back.
  *
  * 4. Bounds. L is the depth of a trie: at most 65, about log2 of the segments of
- *    one class. First fit and free are O(L), plus a chain of the table, which has
+ *    one class in one part. First fit and free are O(L), plus a chain of the table, which has
  *    one segment on average. Other searches have the bounds of lib/vmem_find.c.
  *    Nothing but init, fini and verify depends on the number of segments. Each
  *    insertion into or removal from the table moves at most one chain. An operation
@@ -513,12 +513,12 @@ static __always_inline struct quarry_vmem_tag *pick(const struct quarry_vmem *vm
 						    unsigned int flags)
 {
 	u64 quanta = size >> vmem->quantum_shift;
-	unsigned int class = class_of(quanta);
+	unsigned int class = class_of(quanta) + (quanta > QUARRY_VMEM_NR_EXACT);
+	unsigned int bin = bin_from(vmem, bin_of(class, 0));
 
-	class = class_from(vmem, class + (quanta > QUARRY_VMEM_NR_EXACT));
 	if (likely(flags & QUARRY_VMEM_FIRSTFIT))
-		return likely(class < QUARRY_VMEM_NR_CLASSES) ? vmem->roots[class] : NULL;
-	return class < QUARRY_VMEM_NR_EXACT ? __quarry_vmem_lowest(vmem, class) : NULL;
+		return likely(bin < QUARRY_VMEM_NR_BINS) ? vmem->roots[bin] : NULL;
+	return bin < NR_EXACT_BINS ? __quarry_vmem_lowest(vmem, bin) : NULL;
 }
 
 /* Flags with which a quantum cache may serve; alloc_otherwise() tells if they are wrong. */

@@ -18,8 +18,14 @@
 #define QUARRY_VMEM_NR_EXACT	128
 #define QUARRY_VMEM_NR_CLASSES	(QUARRY_VMEM_NR_EXACT + 4 * (64 - 7))
 
-/* For searches in a part of it, an arena is divided in so many regions. */
-#define QUARRY_VMEM_NR_REGIONS	64
+/*
+ * A class has a bin for each of so many parts of the arena, as long as its segments are below
+ * 32768 quanta; those above have one bin a class.
+ */
+#define QUARRY_VMEM_NR_PARTS	16
+#define QUARRY_VMEM_NR_PARTED	(QUARRY_VMEM_NR_EXACT + 4 * (15 - 7))
+#define QUARRY_VMEM_NR_BINS	(QUARRY_VMEM_NR_PARTED * QUARRY_VMEM_NR_PARTS + \
+				 QUARRY_VMEM_NR_CLASSES - QUARRY_VMEM_NR_PARTED)
 
 /* Free segments are counted by the log2 of their size in quanta. */
 #define QUARRY_VMEM_NR_LISTS	64
@@ -263,6 +269,7 @@ struct quarry_vmem_tag {
 	bool slotted;				/* in a slot of the quantum caches */
 	u8 own;					/* of a free segment, as is all below */
 	u8 bit;
+	u8 part;
 	struct quarry_vmem_tag *child[2];
 	union {
 		u64 mask;
@@ -293,13 +300,14 @@ struct quarry_vmem_qcache {
  * struct quarry_vmem - an arena of segments of addresses
  *
  * Embedded by the caller and made valid by quarry_vmem_init(), or made by
- * quarry_vmem_create(). lib/vmem.c tells how it works.
+ * quarry_vmem_create(). It has some 25 KiB, most of it roots of tries, and is not for the
+ * stack. lib/vmem.c tells how it works.
  */
 struct quarry_vmem {
 	/* private: */
 	raw_spinlock_t lock;
 	unsigned int quantum_shift;
-	unsigned int region_shift;
+	unsigned int part_shift;
 	u64 below_quantum;
 	u64 quantum_mask;
 	u64 qcache_size;
@@ -323,15 +331,11 @@ struct quarry_vmem {
 	u64 levels;				/* that any segment ever had */
 
 	/* Free segments by their size. */
-	u64 avail[QUARRY_VMEM_NR_CLASSES / 64 + 1];
-	struct quarry_vmem_tag *roots[QUARRY_VMEM_NR_CLASSES];
+	u64 parts_base;				/* where the first part begins */
+	u64 avail[QUARRY_VMEM_NR_BINS / 64 + 1];
+	struct quarry_vmem_tag *roots[QUARRY_VMEM_NR_BINS];
 	u32 nr_in_class[QUARRY_VMEM_NR_CLASSES];
 	struct quarry_vmem_tag nil;		/* where a trie ends */
-
-	/* In which regions each class has any: for searches in a part, from the first on. */
-	bool tracked;
-	u64 apart;				/* starts are in two regions that differ by this */
-	u64 regions[QUARRY_VMEM_NR_CLASSES];
 
 	/* Next fit: where it goes on, a segment near that, and the lowest of all. */
 	u64 cursor;

@@ -5,43 +5,45 @@
  * The answers are exact: what is found is what the strategy prescribes among all
  * free segments, and nothing is found only if none can serve.
  *
- * 1. Best fit goes through the classes that have segments, smallest size first, and
- *    leaves out those that have none in the regions of the window. It looks through
- *    a class's trie from the lowest address on, and nowhere below a node whose
- *    addresses are all outside of the window, or that has none of the colours which can
- *    serve (lib/vmem_index.c). In a class of one size c, a segment can serve a size s
- *    just if one of the places from its start to c - s further can; so the colours that
- *    can are those for which the start itself can, rotated by 0 up to c - s quanta and
- *    joined. For an alignment and a boundary of up to 64 quanta this decides, and only
- *    segments across the window's ends, or that start less than 128 quanta before it, are
- *    looked at in vain. For larger ones it is necessary only: a segment that has the right
- *    colour serves with probability 64 quanta / alignment, and if not, the search goes on.
+ * 1. Best fit asks the bins that have segments, smallest class first, and of a class those in
+ *    the parts of the window, lowest first. It looks through a bin's trie from the lowest
+ *    address on, and nowhere below a node whose addresses are all outside of the window, or
+ *    that has none of the colours which can serve (lib/vmem_index.c). In a class of one size
+ *    c, a segment can serve a size s just if one of the places from its start to c - s
+ *    further can; so the colours that can are those for which the start itself can, rotated
+ *    by 0 up to c - s quanta and joined. For an alignment and a boundary of up to 64 quanta
+ *    this decides, and only segments across the window's ends, or that start less than 128
+ *    quanta before it, are looked at in vain. For larger ones it is necessary only: a segment
+ *    that has the right colour serves with probability 64 quanta / alignment, and if not, the
+ *    search goes on.
  *
  *    In a class of several sizes the colours are sizes. Any segment that serves is looked
  *    for first, then one of a smaller colour, until there is none. Up to 511 quanta
  *    a colour is one size; above, all segments of the colour, which are within 0.4 %
- *    of one another, are compared, unless one is found that is just large enough.
+ *    of one another, are compared, unless one is found that is just large enough. Such a
+ *    segment may begin far before the window; but one that is smaller than a part begins in
+ *    the part before at the earliest.
  *
  * 2. Next fit looks at the segment that holds the cursor and at some more behind it;
  *    then it asks each class for its lowest segment from there on. Behind the last
  *    segment it goes on with the first.
  *
- * 3. If all of the arena will do, the first class that has a wanted colour mostly decides, and
- *    the lowest segment of that is at the end of one way down its trie. A window of a few
- *    segments is looked through from end to end, as most classes would be asked in vain.
+ * 3. If all of the arena will do, the first bin that has a wanted colour mostly decides, and
+ *    the lowest segment of that is at the end of one way down its trie.
  *
- * Bounds, for L levels of a class's trie (log2 of its segments; at most 65) and C
- * classes with segments that are large enough (at most 356; 128 and four a doubling):
- * C * 2L steps, and C * 64 * 2L where sizes are above 128 quanta, plus 2L for each segment
- * that has the right colour but can't serve. The latter are few by chance, but not by
- * design: a request for an alignment above 64 quanta of an arena in which each segment is
- * off by the same 64 quanta looks at all of them, and so does best fit for more than 511
- * quanta where all sizes are within 0.4 %, and none is the wanted one. Steps are counted
- * (nr_steps, max_steps). At 100,000 live segments of 1 to 64 quanta, with alignments up to
- * 64 quanta, phase, boundary and a window each as a coin falls, a search took 6 steps on
- * average, and in two million of them 307 at most, in a window that is a sixteenth of the
+ * Bounds, for L levels of a bin's trie (log2 of its segments; at most 65) and C classes with
+ * segments that are large enough (at most 356; 128 and four a doubling): one step for each of
+ * a class's 16 bins at most, and 2L for those of them, at most three, which lie across the ends
+ * of the window or before it, so C * (16 + 6L); where sizes are above 128 quanta, C * 64 * 6L.
+ * And 2L for each segment that has the right colour but can't serve. The latter are few by
+ * chance, but not by design: a request for an alignment above 64 quanta of an arena in which
+ * each segment is off by the same 64 quanta looks at all of them, and so does best fit for more
+ * than 511 quanta where all sizes are within 0.4 %, and none is the wanted one. Steps are
+ * counted (nr_steps, max_steps). At 100,000 live segments of 1 to 64 quanta, with alignments
+ * up to 64 quanta, phase, boundary and a window each as a coin falls, a search took 6 steps
+ * on average, and in two million of them 264 at most, in a window that is a sixteenth of the
  * space, and so full that most classes are asked in vain; with windows of any width down to one
- * quantum, 903. A step is some 20 instructions.
+ * quantum, 756. A step is some 20 instructions.
  */
 #include <linux/align.h>
 #include <linux/lockdep.h>
@@ -105,15 +107,18 @@ static __always_inline u64 smear(u64 mask, unsigned int quanta)
 	return mask;
 }
 
-/* The regions of all addresses from @from to @last. */
-static inline u64 regions_of(const struct quarry_vmem *vmem, u64 from, u64 last)
-{
-	u64 first = from >> vmem->region_shift;
-	u64 nr = (last >> vmem->region_shift) - first;
+#define ALL_PARTS	(BIT_ULL(QUARRY_VMEM_NR_PARTS) - 1)
 
-	if (nr >= QUARRY_VMEM_NR_REGIONS - 1)
-		return U64_MAX;
-	return rol64((2ULL << nr) - 1, first % QUARRY_VMEM_NR_REGIONS);
+/* The parts of all addresses from @from to @last, a bit each. */
+static inline u64 parts_of(const struct quarry_vmem *vmem, u64 from, u64 last)
+{
+	return (2ULL << part_of(vmem, last)) - (1ULL << part_of(vmem, from));
+}
+
+/* The bins of some parts in a word of them. */
+static inline u64 in_each_class(u64 parts)
+{
+	return parts * (U64_MAX / ALL_PARTS);
 }
 
 /* The lowest start that a segment of a size may have and reach the window far enough. */
@@ -152,9 +157,15 @@ descend(struct quarry_vmem *vmem, struct quarry_vmem_tag *node, u64 from, u64 ma
 	return left;
 }
 
+static __always_inline bool is_leaf(const struct quarry_vmem_tag *node)
+{
+	return node->child[0] == node->child[1];
+}
+
 /*
- * The lowest segment of a trie that serves and starts from @from to @max. Behind one that does
- * are all those that were kept for later, so that only what is below it may be better.
+ * The lowest segment of a trie, which has one of the colours, that serves and starts from @from
+ * to @max. Behind one that does are all those that were kept for later, so that only what is
+ * below it may be better. Most tries have one segment.
  */
 static __always_inline struct quarry_vmem_tag *
 lowest_of(struct quarry_vmem *vmem, struct quarry_vmem_tag *node, u64 from, u64 max, u64 colours,
@@ -163,6 +174,10 @@ lowest_of(struct quarry_vmem *vmem, struct quarry_vmem_tag *node, u64 from, u64 
 	struct quarry_vmem_tag *best = NULL;
 	unsigned int depth = 0, nr = 0;
 
+	if (is_leaf(node)) {
+		want->steps++;
+		return node->start - from <= max - from && fits(node, want) ? node : NULL;
+	}
 	do {
 		u64 start = node->start;
 
@@ -232,11 +247,11 @@ static inline u64 large_enough(const struct quarry_vmem *vmem, unsigned int clas
  * The best segment of one colour in a class of several sizes, which aren't all the same,
  * where one is known. If it is just as large as wanted, only lower ones are better.
  */
-static struct quarry_vmem_tag *best_of(struct quarry_vmem *vmem, unsigned int class, u64 from,
-				       u64 colour, struct want *want,
+static struct quarry_vmem_tag *best_of(struct quarry_vmem *vmem, struct quarry_vmem_tag *root,
+				       u64 from, u64 colour, struct want *want,
 				       struct quarry_vmem_tag *best)
 {
-	struct quarry_vmem_tag *node = vmem->roots[class], *next;
+	struct quarry_vmem_tag *node = root, *next;
 	unsigned int depth = 0;
 
 	for (; node; node = next ?: depth ? vmem->path[--depth] : NULL) {
@@ -250,79 +265,55 @@ static struct quarry_vmem_tag *best_of(struct quarry_vmem *vmem, unsigned int cl
 }
 
 /*
- * The best segment of a class of several sizes of which one is known that serves: one of those
- * with a lower colour, then with one lower still, and at last the best of the lowest one.
- */
-static noinline struct quarry_vmem_tag *best_of_sizes(struct quarry_vmem *vmem,
-						      unsigned int class, u64 from, u64 colours,
-						      struct want *want,
-						      struct quarry_vmem_tag *best)
-{
-	struct quarry_vmem_tag *root = vmem->roots[class], *next = best;
-
-	while (next && root->mask & (colours &= BIT_ULL(next->own) - 1)) {
-		best = next;
-		next = lowest_of(vmem, root, from, want->max, colours, want);
-	}
-	best = next ?: best;
-	if (has_exact_colours(class))
-		return best;
-	return best_of(vmem, class, from, BIT_ULL(best->own), want, best);
-}
-
-/*
- * In classes of one size, colours tell which segments can serve. They are carried on from
- * class to class.
+ * In classes of one size, colours tell which segments can serve. They are carried on from class
+ * to class.
  */
 static __always_inline struct quarry_vmem_tag *
 search_exact(struct quarry_vmem *vmem, unsigned int class, struct want *want)
 {
-	u64 size = (u64)QUARRY_VMEM_NR_EXACT << vmem->quantum_shift;
 	u64 max = want->max - (want->size - 1);
-	u64 from = reach(size, want);
-	u64 regions = regions_of(vmem, from, max);
-	u64 classes = vmem->avail[class / 64] & U64_MAX << (class % 64);
-	unsigned int before = class, first = class - class % 64;
-	u64 colours = want->colours;
+	u64 from = reach((u64)QUARRY_VMEM_NR_EXACT << vmem->quantum_shift, want);
+	u64 parts = in_each_class(parts_of(vmem, from, max)), colours = want->colours;
+	unsigned int word = bin_of(class, 0) / 64, before = class;
+	u64 bins = vmem->avail[word] & parts & U64_MAX << (bin_of(class, 0) % 64);
 
 	for (;;) {
-		while (classes) {
-			struct quarry_vmem_tag *root, *tag;
+		while (bins) {
+			unsigned int bin = 64 * word + __ffs64(bins);
+			struct quarry_vmem_tag *root = vmem->roots[bin], *tag;
 
-			class = first + __ffs64(classes);
-			classes &= classes - 1;
+			bins &= bins - 1;
 			want->steps++;
-			if (!(vmem->regions[class] & regions))
-				continue;
+			class = bin / QUARRY_VMEM_NR_PARTS;
 			colours = smear(colours, class - before);
 			before = class;
-			root = vmem->roots[class];
 			if (!(root->mask & colours))
 				continue;
 			tag = lowest_of(vmem, root, from, max, colours, want);
 			if (tag)
 				return tag;
 		}
-		first += 64;
-		if (first == QUARRY_VMEM_NR_EXACT)
+		if (++word == NR_EXACT_BINS / 64)
 			return NULL;
-		classes = vmem->avail[first / 64];
+		bins = vmem->avail[word] & parts;
 	}
 }
 
 /*
- * The first class of one size that has a wanted colour, if any part of the arena will do: its
+ * The first bin of one size that has a wanted colour, if any part of the arena will do: its
  * lowest such segment serves, but for alignments and boundaries of more than 64 quanta, for
  * which the whole search has to be made.
  */
 static __always_inline struct quarry_vmem_tag *search_quickly(struct quarry_vmem *vmem,
 							      struct want *want)
 {
-	unsigned int class = class_of(want->size >> vmem->quantum_shift), before = class;
+	unsigned int before = class_of(want->size >> vmem->quantum_shift);
+	unsigned int bin = bin_of(before, 0);
 	u64 colours = want->colours;
 
-	for (; (class = class_from(vmem, class)) < QUARRY_VMEM_NR_EXACT; class++) {
-		struct quarry_vmem_tag *root = vmem->roots[class];
+	for (; (bin = bin_from(vmem, bin)) < NR_EXACT_BINS; bin++) {
+		struct quarry_vmem_tag *root = vmem->roots[bin];
+		unsigned int class = bin / QUARRY_VMEM_NR_PARTS;
 
 		want->steps++;
 		colours = smear(colours, class - before);
@@ -337,32 +328,95 @@ static __always_inline struct quarry_vmem_tag *search_quickly(struct quarry_vmem
 }
 
 /*
- * In classes of several sizes. One that is smaller than a region reaches the window at most from
- * the region before.
+ * The best segment in some bins of a class of several sizes, or NULL: any that serves, then one
+ * with a lower colour, until there is none, and at last the best of that colour.
+ */
+static noinline struct quarry_vmem_tag *best_of_class(struct quarry_vmem *vmem,
+						      unsigned int class, u64 bins,
+						      struct want *want)
+{
+	u64 from = class_reach(vmem, class, want), colours = large_enough(vmem, class, want);
+	struct quarry_vmem_tag *best = NULL, *tag, *root;
+	u64 rest;
+
+	for (rest = bins; rest; rest &= rest - 1) {
+		root = vmem->roots[bin_of(class, __ffs64(rest))];
+		want->steps++;
+		while (root->mask & colours) {
+			tag = lowest_of(vmem, root, from, want->max, colours, want);
+			if (!tag)
+				break;
+			best = tag;
+			colours &= BIT_ULL(tag->own) - 1;
+		}
+	}
+	if (!best || has_exact_colours(class))
+		return best;
+	for (rest = bins; rest; rest &= rest - 1) {
+		root = vmem->roots[bin_of(class, __ffs64(rest))];
+		if (root->mask & BIT_ULL(best->own))
+			best = best_of(vmem, root, from, BIT_ULL(best->own), want, best);
+	}
+	return best;
+}
+
+/* The best segment in some parts of the classes of several sizes from @class to @end - 1. */
+static struct quarry_vmem_tag *search_parts(struct quarry_vmem *vmem, unsigned int class,
+					    unsigned int end, u64 parts, struct want *want)
+{
+	unsigned int bin = bin_of(class, 0);
+	u64 each = in_each_class(parts);
+
+	for (; (bin = bin_among(vmem, bin, each)) < bin_of(end, 0); bin++) {
+		struct quarry_vmem_tag *root = vmem->roots[bin];
+		u64 from, colours;
+
+		class = class_of_bin(bin);
+		from = class_reach(vmem, class, want);
+		colours = large_enough(vmem, class, want);
+		want->steps++;
+		if (root->mask & colours &&
+		    lowest_of(vmem, root, from, want->max, colours, want))
+			return best_of_class(vmem, class, bins_of(vmem, class) & parts, want);
+	}
+	return NULL;
+}
+
+/* The first class that has segments of a part's size, or is in no parts. */
+static inline unsigned int first_large(const struct quarry_vmem *vmem)
+{
+	unsigned int class = class_of(1ULL << (vmem->part_shift - vmem->quantum_shift));
+
+	return min_t(unsigned int, class, QUARRY_VMEM_NR_PARTED);
+}
+
+/* How far the window's start is from that of its part, or the size of a part if it is further. */
+static inline u64 depth_in_part(const struct quarry_vmem *vmem, const struct want *want)
+{
+	u64 start = vmem->parts_base + ((u64)part_of(vmem, want->min) << vmem->part_shift);
+
+	return want->min < start ? 0 : min(want->min - start, 1ULL << vmem->part_shift);
+}
+
+/*
+ * In classes of several sizes: first those that don't reach the window from the part before that
+ * of its start, then those that reach it at most from there, and then all others.
  */
 static noinline struct quarry_vmem_tag *search_above(struct quarry_vmem *vmem,
 						     unsigned int class, struct want *want)
 {
-	u64 region = BIT_ULL(vmem->region_shift);
-	u64 near = regions_of(vmem, want->min - min(want->min, region), want->max);
-	unsigned int large = class_of(region >> vmem->quantum_shift);
+	u64 near = (depth_in_part(vmem, want) + want->size) >> vmem->quantum_shift;
+	u64 parts = parts_of(vmem, want->min, want->max);
+	unsigned int large = max(first_large(vmem), class);
+	unsigned int far = clamp(class_of(near), class, large);
+	struct quarry_vmem_tag *tag;
 
-	for (; (class = class_from(vmem, class)) < QUARRY_VMEM_NR_CLASSES; class++) {
-		struct quarry_vmem_tag *root = vmem->roots[class], *tag;
-		u64 colours, from;
-
-		want->steps++;
-		if (class < large && !(vmem->regions[class] & near))
-			continue;
-		colours = large_enough(vmem, class, want);
-		from = class_reach(vmem, class, want);
-		if (!(root->mask & colours))
-			continue;
-		tag = lowest_of(vmem, root, from, want->max, colours, want);
-		if (tag)
-			return best_of_sizes(vmem, class, from, colours, want, tag);
-	}
-	return NULL;
+	tag = search_parts(vmem, class, far, parts, want);
+	if (!tag)
+		tag = search_parts(vmem, far, large, parts | parts >> 1, want);
+	if (!tag)
+		tag = search_parts(vmem, large, QUARRY_VMEM_NR_CLASSES, ALL_PARTS, want);
+	return tag;
 }
 
 static noinline struct quarry_vmem_tag *search_best(struct quarry_vmem *vmem,
@@ -397,23 +451,38 @@ struct quarry_vmem_tag *__quarry_vmem_locate(struct quarry_vmem *vmem, u64 addr)
 
 	if (tag)
 		return tag;
-	vmem->tracked = true;
 	return search_best(vmem, &want);
 }
 
-/* The largest free segment of a class of several sizes: one of the last colour. */
-static struct quarry_vmem_tag *largest_of(struct quarry_vmem *vmem, unsigned int class)
+/* The largest of some free segments of a colour, one of which may be known. */
+static struct quarry_vmem_tag *largest_of(struct quarry_vmem *vmem, struct quarry_vmem_tag *root,
+					  u64 colour, struct quarry_vmem_tag *best)
 {
-	struct quarry_vmem_tag *node = vmem->roots[class], *best = NULL, *next;
-	u64 colour = BIT_ULL(top_bit(node->mask));
+	struct quarry_vmem_tag *node = root, *next;
 	unsigned int depth = 0;
 
 	for (; node; node = next ?: depth ? vmem->path[--depth] : NULL) {
 		if (BIT_ULL(node->own) == colour && (!best || node->size > best->size))
 			best = node;
-		if (best && has_exact_colours(class))
-			break;
 		next = descend(vmem, node, 0, U64_MAX, colour, &depth);
+	}
+	return best;
+}
+
+/* The largest free segment of a class of several sizes: one of the last colour. */
+static struct quarry_vmem_tag *largest_of_class(struct quarry_vmem *vmem, unsigned int class)
+{
+	struct quarry_vmem_tag *best = NULL;
+	u64 rest, colours = 0, colour;
+
+	for (rest = bins_of(vmem, class); rest; rest &= rest - 1)
+		colours |= vmem->roots[bin_of(class, __ffs64(rest))]->mask;
+	colour = BIT_ULL(top_bit(colours));
+	for (rest = bins_of(vmem, class); rest; rest &= rest - 1) {
+		struct quarry_vmem_tag *root = vmem->roots[bin_of(class, __ffs64(rest))];
+
+		if (root->mask & colour && !(best && has_exact_colours(class)))
+			best = largest_of(vmem, root, colour, best);
 	}
 	return best;
 }
@@ -421,7 +490,7 @@ static struct quarry_vmem_tag *largest_of(struct quarry_vmem *vmem, unsigned int
 /* The largest free segment, or NULL. */
 struct quarry_vmem_tag *__quarry_vmem_largest(struct quarry_vmem *vmem)
 {
-	unsigned int word = ARRAY_SIZE(vmem->avail), class;
+	unsigned int word = ARRAY_SIZE(vmem->avail), bin;
 
 	lockdep_assert_held(&vmem->lock);
 
@@ -429,61 +498,9 @@ struct quarry_vmem_tag *__quarry_vmem_largest(struct quarry_vmem *vmem)
 		;
 	if (word == UINT_MAX)
 		return NULL;
-	class = word * 64 + top_bit(vmem->avail[word]);
-	return class < QUARRY_VMEM_NR_EXACT ? vmem->roots[class] :
-					      largest_of(vmem, class);
-}
-
-/* ---- Small windows ---- */
-
-/* Whether a window has no more than a few segments of average size, as far as shifts tell. */
-static __always_inline bool is_narrow(const struct quarry_vmem *vmem, u64 window)
-{
-	return vmem->nr_used &&
-	       window / (NR_WALKED / 2) < vmem->used >> __fls(vmem->nr_used) >> 1;
-}
-
-/* A segment in use in the window, or NULL: at one of its ends, or in the middle. */
-static struct quarry_vmem_tag *hit(const struct quarry_vmem *vmem, const struct want *want)
-{
-	struct quarry_vmem_tag *tag = __quarry_vmem_locate_used(vmem, want->min);
-
-	if (!tag)
-		tag = __quarry_vmem_locate_used(vmem, want->max);
-	if (!tag)
-		tag = __quarry_vmem_locate_used(vmem, want->min + (want->max - want->min) / 2);
-	return tag;
-}
-
-/* One more segment of a window was met; true, if it isn't the last that is looked at. */
-static __always_inline bool look_at(struct quarry_vmem_tag *tag, struct want *want,
-				    struct quarry_vmem_tag **best)
-{
-	if (tag->state == QUARRY_VMEM_FREE && tag->size >= want->size)
-		*best = better(*best, tag, want);
-	return ++want->steps < NR_WALKED;
-}
-
-/*
- * Look at all segments of a window, if one in use is easily found there: from that to one end,
- * then to the other. False if it isn't, or if there are too many, or several spans.
- */
-static bool search_window(struct quarry_vmem *vmem, struct want *want,
-			  struct quarry_vmem_tag **best)
-{
-	struct quarry_vmem_tag *middle = hit(vmem, want), *tag = middle;
-
-	while (tag && look_at(tag, want, best) && tag->start > want->min)
-		tag = tag->prev;
-	if (!tag || tag->start > want->min)
-		return false;
-	tag = middle;
-	while (tag && last_of(tag) < want->max) {
-		tag = tag->next;
-		if (tag && !look_at(tag, want, best))
-			return false;
-	}
-	return tag;
+	bin = word * 64 + top_bit(vmem->avail[word]);
+	return bin < NR_EXACT_BINS ? vmem->roots[bin] :
+				     largest_of_class(vmem, class_of_bin(bin));
 }
 
 /* Best fit where all of the arena will do. */
@@ -495,37 +512,45 @@ static __always_inline struct quarry_vmem_tag *search_all(struct quarry_vmem *vm
 	return likely(tag) ? tag : search_best(vmem, want);
 }
 
-/* Best fit where only a small part of it will do. */
-static noinline struct quarry_vmem_tag *search_narrow(struct quarry_vmem *vmem,
-						      struct want *want)
-{
-	struct quarry_vmem_tag *best = NULL;
-
-	return search_window(vmem, want, &best) ? best : search_best(vmem, want);
-}
-
 /* ---- Next fit ---- */
+
+/* The lowest place that some bins of a class have, or NULL. */
+static struct quarry_vmem_tag *next_of_class(struct quarry_vmem *vmem, unsigned int class,
+					     u64 max, u64 colours, struct want *want)
+{
+	u64 from = class_reach(vmem, class, want), bins = bins_of(vmem, class);
+	struct quarry_vmem_tag *tag = NULL;
+
+	if (class < QUARRY_VMEM_NR_PARTED)
+		bins &= parts_of(vmem, from, max);
+	for (; bins && !tag; bins &= bins - 1) {
+		struct quarry_vmem_tag *root = vmem->roots[bin_of(class, __ffs64(bins))];
+
+		want->steps++;
+		if (root->mask & colours)
+			tag = lowest_of(vmem, root, from, max, colours, want);
+	}
+	return tag;
+}
 
 /* The lowest place that any class has. */
 static noinline struct quarry_vmem_tag *next_of_classes(struct quarry_vmem *vmem,
 							struct want *want)
 {
-	unsigned int class = class_of(want->size >> vmem->quantum_shift), before = class;
+	unsigned int class = class_of(want->size >> vmem->quantum_shift), before = class, bin;
 	u64 colours = want->colours, max = want->max;
 	struct quarry_vmem_tag *best = NULL;
 
-	for (; (class = class_from(vmem, class)) < QUARRY_VMEM_NR_CLASSES; class++) {
-		struct quarry_vmem_tag *root = vmem->roots[class], *tag;
+	for (; (bin = bin_from(vmem, bin_of(class, 0))) < QUARRY_VMEM_NR_BINS; class++) {
+		struct quarry_vmem_tag *tag;
 
-		want->steps++;
+		class = class_of_bin(bin);
 		if (class < QUARRY_VMEM_NR_EXACT)
 			colours = smear(colours, class - before);
 		else
 			colours = large_enough(vmem, class, want);
 		before = class;
-		if (!(root->mask & colours))
-			continue;
-		tag = lowest_of(vmem, root, class_reach(vmem, class, want), max, colours, want);
+		tag = next_of_class(vmem, class, max, colours, want);
 		if (tag) {
 			best = tag;
 			max = want->found;
@@ -641,8 +666,5 @@ struct quarry_vmem_tag *__quarry_vmem_search(struct quarry_vmem *vmem, struct wa
 		return search_next(vmem, want);
 	if (want->min <= vmem->lowest && want->max >= vmem->highest)
 		return search_all(vmem, want);
-	vmem->tracked = true;
-	if (unlikely(is_narrow(vmem, window)))
-		return search_narrow(vmem, want);
 	return search_best(vmem, want);
 }

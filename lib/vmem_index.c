@@ -24,16 +24,22 @@
  *    each of which, once allocated, is filled in as buckets are split.
  *
  * 2. Free segments are in classes by size: one for each size up to 128 quanta, and
- *    four a doubling above, with a bit for each class that has any. The segments
- *    of one class form a binary trie by address, in which each node is a segment:
+ *    four a doubling above. The arena is in 16 parts, of one size, that cover the first span;
+ *    the first and the last have all that is beyond, too. The segments of a class that start
+ *    in one part are a bin, with a bit for each bin that has any: a word has those of four
+ *    classes. Of sizes from 32768 quanta on there are few, and a class is one bin.
+ *
+ *    The segments of one bin form a binary trie by address, in which each node is a segment:
  *
  *          node: start, bit, mask, child[0], child[1]
  *
  *    All starts below a node are the same above its bit; those in child[0] have
  *    that bit clear, those in child[1] set. The bit falls strictly on the way
  *    down, so a path has at most 65 nodes whatever the history, and about log2 of
- *    the class's segments if these lie anyhow. A new segment that differs above
- *    a node's bit becomes that node's parent. Nothing is ever rebalanced.
+ *    the bin's segments if these lie anyhow. A new segment that differs above
+ *    a node's bit becomes that node's parent. Nothing is ever rebalanced. All ends of all
+ *    tries are one sentinel, nil, which has no colours; while a segment is put in, the
+ *    sentinel differs from it in each bit, and so ends the way like any other node that does.
  *
  *    Each segment has one of 64 colours, its own, and mask has the colours of all
  *    segments in the subtree, so that the lowest segment from an address on that
@@ -43,14 +49,9 @@
  *    whether the segment can serve. In the others it is the size's next six
  *    bits: exact for up to 511 quanta, and within 0.4 % above.
  *
- *    For each class there is a mask of the regions in which it has a segment; there are
- *    up to 64 in the first span, each a power of two large. As the trie is by address,
- *    all segments of the class in the region of one of them are met on the way down to
- *    its start and beyond, so that taking it out tells if it was the last one there. Other
- *    spans repeat the regions; where they do, the mask may tell of a region too many, but
- *    of none too few. Only windows need these masks: they are kept from the first search
- *    in a part of the arena on, and what a class had until then may be anywhere until it
- *    has none for once.
+ *    Parts make tries shallow, and most have one segment or none; they tell what is in a
+ *    window; and parts and colours together mostly tell which bin serves without a look
+ *    into it. The price is 22 KiB of roots in each arena.
  *
  * 3. A free segment that holds an address isn't in the table, as it changes too often.
  *    It is looked for like room in a window of one quantum (lib/vmem_find.c). Nothing that is
@@ -241,48 +242,21 @@ static noinline void replace_node(struct quarry_vmem *vmem, struct quarry_vmem_t
 		repair_masks(place, vmem->path);
 }
 
-/* The least difference of a segment's start to that of another which is below it on its way. */
-static __always_inline u64 nearest_below(const struct quarry_vmem *vmem,
-					 const struct quarry_vmem_tag *tag)
+/* Take a segment out of a trie, of which it is not the only one. */
+void __quarry_vmem_trie_remove(struct quarry_vmem *vmem, unsigned int bin,
+			       struct quarry_vmem_tag *tag)
 {
-	const struct quarry_vmem_tag *node;
-	u64 start = tag->start, nearest = U64_MAX;
-	unsigned long side;
-
-	if (tag->child[0] == &vmem->nil && tag->child[1] == &vmem->nil)
-		return nearest;
-	side = side_of(start, tag);
-	node = tag->child[!side];
-	if (node != &vmem->nil)
-		nearest = node->start ^ start;
-	for (node = tag->child[side]; node != &vmem->nil; node = node->child[side_of(start, node)])
-		nearest = min(nearest, node->start ^ start);
-	return nearest;
-}
-
-/*
- * Take a segment out of the trie of its class. If others of the class are in the same region,
- * one is on the way to it or just below; that none is there any more is noted if wanted.
- */
-static __always_inline void trie_remove(struct quarry_vmem *vmem, unsigned int class,
-					struct quarry_vmem_tag *tag, bool tracked)
-{
-	struct quarry_vmem_tag **link = &vmem->roots[class];
-	struct quarry_vmem_tag **place = vmem->path, *nil = &vmem->nil, *node;
-	u64 start = tag->start, nearest = U64_MAX;
+	struct quarry_vmem_tag **link = &vmem->roots[bin], **place = vmem->path;
+	struct quarry_vmem_tag *nil = &vmem->nil, *node;
 
 	while ((node = *link) != tag) {
 		if (unlikely(is_end_of_path(vmem, place))) {
-			__quarry_vmem_broken(vmem, "a free segment is in no class", start);
+			__quarry_vmem_broken(vmem, "a free segment is in no class", tag->start);
 			return;
 		}
 		*place++ = node;
-		if (tracked)
-			nearest = min(nearest, node->start ^ start);
-		link = &node->child[side_of(start, node)];
+		link = &node->child[side_of(tag->start, node)];
 	}
-	if (tracked && nearest >= vmem->apart && nearest_below(vmem, tag) >= vmem->apart)
-		vmem->regions[class] &= ~region_of(vmem, start);
 	if (tag->child[0] == nil) {
 		*link = tag->child[1];
 	} else if (tag->child[1] == nil) {
@@ -294,34 +268,20 @@ static __always_inline void trie_remove(struct quarry_vmem *vmem, unsigned int c
 	repair_masks(place, vmem->path);
 }
 
-static noinline void remove_tracked(struct quarry_vmem *vmem, unsigned int class,
-				    struct quarry_vmem_tag *tag)
-{
-	trie_remove(vmem, class, tag, true);
-}
-
 void __quarry_vmem_free_insert(struct quarry_vmem *vmem, struct quarry_vmem_tag *tag)
 {
 	free_insert(vmem, tag);
 }
 
-/* Take a free segment out of its class. The trie is last, so that no register is saved. */
 void __quarry_vmem_free_remove(struct quarry_vmem *vmem, struct quarry_vmem_tag *tag)
 {
-	unsigned int class = class_of(tag->size >> vmem->quantum_shift);
-
-	if (!--vmem->nr_in_class[class])
-		vmem->avail[class / 64] &= ~BIT_ULL(class % 64);
-	if (vmem->tracked)
-		remove_tracked(vmem, class, tag);
-	else
-		trie_remove(vmem, class, tag, false);
+	free_remove(vmem, tag);
 }
 
-/* The lowest segment of a class that has one. */
-struct quarry_vmem_tag *__quarry_vmem_lowest(const struct quarry_vmem *vmem, unsigned int class)
+/* The lowest segment of a bin that has one. */
+struct quarry_vmem_tag *__quarry_vmem_lowest(const struct quarry_vmem *vmem, unsigned int bin)
 {
-	struct quarry_vmem_tag *node = vmem->roots[class], *best = node;
+	struct quarry_vmem_tag *node = vmem->roots[bin], *best = node;
 
 	do {
 		if (node->start < best->start)

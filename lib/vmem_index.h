@@ -101,26 +101,6 @@ static inline unsigned int colour_of(const struct quarry_vmem *vmem, u64 start, 
 	return size_colour(quanta);
 }
 
-static __always_inline u64 region_of(const struct quarry_vmem *vmem, u64 start)
-{
-	return BIT_ULL((start >> vmem->region_shift) % QUARRY_VMEM_NR_REGIONS);
-}
-
-/* Whether a region is a region of no other addresses of the arena. */
-static inline bool are_regions_unique(const struct quarry_vmem *vmem)
-{
-	return (vmem->highest >> vmem->region_shift) - (vmem->lowest >> vmem->region_shift) <
-	       QUARRY_VMEM_NR_REGIONS;
-}
-
-/* Note in which region a class gets a segment; the mask of one that had none means nothing. */
-static __always_inline void note_region(struct quarry_vmem *vmem, unsigned int class, u64 start)
-{
-	u64 before = vmem->roots[class] != &vmem->nil ? vmem->regions[class] : 0;
-
-	vmem->regions[class] = before | region_of(vmem, start);
-}
-
 static inline unsigned long side_of(u64 start, const struct quarry_vmem_tag *node)
 {
 	return (start >> node->bit) & 1;
@@ -149,21 +129,32 @@ static __always_inline void trie_insert(struct quarry_vmem_tag **link,
 	}
 }
 
-/* Make a segment free that is in no class, with its start and size as they stay. */
+static __always_inline void mark_bin(struct quarry_vmem *vmem, unsigned int bin)
+{
+	vmem->avail[bin / 64] |= BIT_ULL(bin % 64);
+}
+
+static __always_inline void unmark_bin(struct quarry_vmem *vmem, unsigned int bin)
+{
+	vmem->avail[bin / 64] &= ~BIT_ULL(bin % 64);
+}
+
+/* Make a segment free that is in no bin, with its start and size as they stay. */
 static __always_inline void free_insert(struct quarry_vmem *vmem, struct quarry_vmem_tag *tag)
 {
 	u64 quanta = tag->size >> vmem->quantum_shift, start = tag->start;
 	unsigned int own = colour_of(vmem, start, quanta);
 	unsigned int class = class_of(quanta);
-	struct quarry_vmem_tag **root = &vmem->roots[class];
+	unsigned int part = part_of(vmem, start);
+	unsigned int bin = bin_of(class, part);
+	struct quarry_vmem_tag **root = &vmem->roots[bin];
 	u64 mask = BIT_ULL(own);
 
 	vmem->nr_in_class[class]++;
-	if (unlikely(vmem->tracked))
-		note_region(vmem, class, start);
 	tag->state = QUARRY_VMEM_FREE;
 	tag->own = own;
 	tag->bit = 0;
+	tag->part = part;
 	tag->child[0] = &vmem->nil;
 	tag->child[1] = &vmem->nil;
 	tag->mask = mask;
@@ -171,22 +162,23 @@ static __always_inline void free_insert(struct quarry_vmem *vmem, struct quarry_
 		trie_insert(root, tag, start, mask, &vmem->nil);
 	} else {
 		*root = tag;
-		vmem->avail[class / 64] |= BIT_ULL(class % 64);
+		mark_bin(vmem, bin);
 	}
 }
 
-/* Take a free segment out of its class, of which it is often the only one. */
+/* Take a free segment out of its bin, of which it is often the only one. */
 static __always_inline void free_remove(struct quarry_vmem *vmem, struct quarry_vmem_tag *tag)
 {
 	unsigned int class = class_of(tag->size >> vmem->quantum_shift);
+	unsigned int bin = bin_of(class, tag->part);
 
-	if (vmem->nr_in_class[class] != 1 || unlikely(vmem->roots[class] != tag)) {
-		__quarry_vmem_free_remove(vmem, tag);
+	vmem->nr_in_class[class]--;
+	if (vmem->roots[bin] != tag || tag->child[0] != tag->child[1]) {
+		__quarry_vmem_trie_remove(vmem, bin, tag);
 		return;
 	}
-	vmem->nr_in_class[class] = 0;
-	vmem->roots[class] = &vmem->nil;
-	vmem->avail[class / 64] &= ~BIT_ULL(class % 64);
+	vmem->roots[bin] = &vmem->nil;
+	unmark_bin(vmem, bin);
 }
 
 #endif /* QUARRY_VMEM_INDEX_H */

@@ -22,19 +22,12 @@ static bool is_space(u64 base, u64 size, u64 quantum)
 	return !size || is_range(base, size);
 }
 
-/* Segments may be in any region, until a search in a part of the arena makes it worth noting. */
-static void forget_regions(struct quarry_vmem *vmem)
-{
-	vmem->tracked = false;
-	memset(vmem->regions, 0xff, sizeof(vmem->regions));
-}
-
 static void empty_tries(struct quarry_vmem *vmem)
 {
-	unsigned int class;
+	unsigned int bin;
 
-	for (class = 0; class < QUARRY_VMEM_NR_CLASSES; class++)
-		vmem->roots[class] = &vmem->nil;
+	for (bin = 0; bin < QUARRY_VMEM_NR_BINS; bin++)
+		vmem->roots[bin] = &vmem->nil;
 }
 
 /**
@@ -74,6 +67,7 @@ int quarry_vmem_init(struct quarry_vmem *vmem, const char *name, u64 base, u64 s
 	vmem->name = name;
 	vmem->backend = backend;
 	vmem->quantum_shift = ilog2(quantum);
+	vmem->part_shift = vmem->quantum_shift;
 	vmem->below_quantum = quantum - 1;
 	vmem->quantum_mask = -quantum;
 	vmem->import_quantum = quantum;
@@ -81,7 +75,6 @@ int quarry_vmem_init(struct quarry_vmem *vmem, const char *name, u64 base, u64 s
 	vmem->nr_buckets = QUARRY_VMEM_NR_BUCKETS;
 	vmem->bucket_mask = QUARRY_VMEM_NR_BUCKETS - 1;
 	vmem->nr_table_buckets = QUARRY_VMEM_NR_BUCKETS;
-	forget_regions(vmem);
 	vmem->tables[ilog2(QUARRY_VMEM_NR_BUCKETS) - 1] =
 		(unsigned long)vmem->first_buckets;
 
@@ -132,7 +125,6 @@ static void forget_spans(struct quarry_vmem *vmem)
 	memset(vmem->avail, 0, sizeof(vmem->avail));
 	memset(vmem->nr_in_class, 0, sizeof(vmem->nr_in_class));
 	empty_tries(vmem);
-	forget_regions(vmem);
 }
 
 /**

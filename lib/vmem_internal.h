@@ -104,22 +104,67 @@ static inline bool has_exact_colours(unsigned int class)
 	return class < QUARRY_VMEM_NR_EXACT + 4 * (9 - 7);
 }
 
-/* The next class that has free segments, from @class on; NR_CLASSES if there is none. */
-static __always_inline unsigned int class_from(const struct quarry_vmem *vmem,
-					       unsigned int class)
+#define NR_PARTED_BINS	(QUARRY_VMEM_NR_PARTED * QUARRY_VMEM_NR_PARTS)
+#define NR_EXACT_BINS	(QUARRY_VMEM_NR_EXACT * QUARRY_VMEM_NR_PARTS)
+
+/* The bin of a class and a part. */
+static __always_inline unsigned int bin_of(unsigned int class, unsigned int part)
 {
-	unsigned int word = class / 64;
+	if (likely(class < QUARRY_VMEM_NR_PARTED))
+		return class * QUARRY_VMEM_NR_PARTS + part;
+	return class - QUARRY_VMEM_NR_PARTED + NR_PARTED_BINS;
+}
+
+static __always_inline unsigned int class_of_bin(unsigned int bin)
+{
+	if (likely(bin < NR_PARTED_BINS))
+		return bin / QUARRY_VMEM_NR_PARTS;
+	return bin - NR_PARTED_BINS + QUARRY_VMEM_NR_PARTED;
+}
+
+/* Which of the bins of a class have free segments. */
+static __always_inline u64 bins_of(const struct quarry_vmem *vmem, unsigned int class)
+{
+	unsigned int bin = bin_of(class, 0);
+	u64 bins = vmem->avail[bin / 64] >> (bin % 64);
+
+	return bins & (class < QUARRY_VMEM_NR_PARTED ? BIT_ULL(QUARRY_VMEM_NR_PARTS) - 1 : 1);
+}
+
+/* The part in which an address is. The first and the last have all that is beyond, too. */
+static __always_inline unsigned int part_of(const struct quarry_vmem *vmem, u64 addr)
+{
+	u64 above = addr > vmem->parts_base ? addr - vmem->parts_base : 0;
+
+	return min(above >> vmem->part_shift, QUARRY_VMEM_NR_PARTS - 1ULL);
+}
+
+/*
+ * The next bin that has free segments, from @bin on, and is one of some in a word of them;
+ * NR_BINS if there is none.
+ */
+static __always_inline unsigned int bin_among(const struct quarry_vmem *vmem, unsigned int bin,
+					      u64 parts)
+{
+	unsigned int word = bin / 64;
 	u64 bits;
 
-	if (unlikely(class >= QUARRY_VMEM_NR_CLASSES))
-		return QUARRY_VMEM_NR_CLASSES;
-	bits = vmem->avail[word] >> (class % 64);
+	if (unlikely(bin >= QUARRY_VMEM_NR_BINS))
+		return QUARRY_VMEM_NR_BINS;
+	bits = (vmem->avail[word] & parts) >> (bin % 64);
 	if (likely(bits))
-		return class + __ffs64(bits);
-	while (++word < ARRAY_SIZE(vmem->avail))
-		if (vmem->avail[word])
-			return word * 64 + __ffs64(vmem->avail[word]);
-	return QUARRY_VMEM_NR_CLASSES;
+		return bin + __ffs64(bits);
+	while (++word < ARRAY_SIZE(vmem->avail)) {
+		bits = vmem->avail[word] & parts;
+		if (bits)
+			return word * 64 + __ffs64(bits);
+	}
+	return QUARRY_VMEM_NR_BINS;
+}
+
+static __always_inline unsigned int bin_from(const struct quarry_vmem *vmem, unsigned int bin)
+{
+	return bin_among(vmem, bin, U64_MAX);
 }
 
 /* The largest size that a class takes, or U64_MAX if that can't be told. */
@@ -162,9 +207,11 @@ static inline unsigned int __quarry_vmem_tags_for(const struct quarry_vmem_tag *
 struct quarry_vmem_tag *__quarry_vmem_locate_used(const struct quarry_vmem *vmem, u64 addr);
 void __quarry_vmem_table_grow(struct quarry_vmem *vmem);
 void __quarry_vmem_table_shrink(struct quarry_vmem *vmem);
+void __quarry_vmem_trie_remove(struct quarry_vmem *vmem, unsigned int bin,
+			       struct quarry_vmem_tag *tag);
 void __quarry_vmem_free_insert(struct quarry_vmem *vmem, struct quarry_vmem_tag *tag);
 void __quarry_vmem_free_remove(struct quarry_vmem *vmem, struct quarry_vmem_tag *tag);
-struct quarry_vmem_tag *__quarry_vmem_lowest(const struct quarry_vmem *vmem, unsigned int class);
+struct quarry_vmem_tag *__quarry_vmem_lowest(const struct quarry_vmem *vmem, unsigned int bin);
 unsigned int __quarry_vmem_colour(const struct quarry_vmem *vmem,
 				  const struct quarry_vmem_tag *tag);
 void __quarry_vmem_broken(struct quarry_vmem *vmem, const char *what, u64 addr);

@@ -111,18 +111,17 @@ static void note_bounds(struct quarry_vmem *vmem)
 
 	vmem->lowest = first ? first->start : 0;
 	vmem->highest = last ? span_last(last) : 0;
-	vmem->apart = are_regions_unique(vmem) ? BIT_ULL(vmem->region_shift) : U64_MAX;
 }
 
-/* Nothing is free yet. A span is at most all regions; what is beyond repeats them. */
-static void set_regions(struct quarry_vmem *vmem, u64 start, u64 size)
+/* Divide the first span in parts. Nothing is free yet. */
+static void set_parts(struct quarry_vmem *vmem, u64 start, u64 size)
 {
 	unsigned int shift = vmem->quantum_shift;
-	u64 last = start + (size - 1);
 
-	while ((last >> shift) - (start >> shift) >= QUARRY_VMEM_NR_REGIONS)
+	while ((size - 1) >> shift >= QUARRY_VMEM_NR_PARTS)
 		shift++;
-	vmem->region_shift = shift;
+	vmem->part_shift = shift;
+	vmem->parts_base = start;
 }
 
 /*
@@ -140,7 +139,7 @@ struct quarry_vmem_tag *__quarry_vmem_insert_span(struct quarry_vmem *vmem, u64 
 	};
 	*tag = (struct quarry_vmem_tag) { .start = start, .size = size };
 	if (!vmem->total)
-		set_regions(vmem, start, size);
+		set_parts(vmem, start, size);
 	if (!bordered)
 		join_neighbours(vmem, tag);
 

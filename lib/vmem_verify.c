@@ -184,24 +184,25 @@ static int verify_child(const struct quarry_vmem *vmem, const struct quarry_vmem
 }
 
 static int verify_node(const struct quarry_vmem *vmem, const struct quarry_vmem_tag *tag,
-		       unsigned int class, struct quarry_fault *fault)
+		       unsigned int bin, struct quarry_fault *fault)
 {
+	unsigned int class = class_of(tag->size >> vmem->quantum_shift);
 	u64 mask;
 	int err;
 
 	if (tag->state != QUARRY_VMEM_FREE)
 		return fault_at(fault, "segment in use in a class", tag->start, 0, tag->state);
-	if (class_of(tag->size >> vmem->quantum_shift) != class)
-		return fault_at(fault, "segment in another's class", tag->start, class,
-				class_of(tag->size >> vmem->quantum_shift));
+	if (tag->part != part_of(vmem, tag->start))
+		return fault_at(fault, "part of a segment", tag->start,
+				part_of(vmem, tag->start), tag->part);
+	if (bin_of(class, tag->part) != bin)
+		return fault_at(fault, "segment in another's bin", tag->start, bin,
+				bin_of(class, tag->part));
 	if (tag->own != __quarry_vmem_colour(vmem, tag))
 		return fault_at(fault, "colour of a segment", tag->start,
 				__quarry_vmem_colour(vmem, tag), tag->own);
 	if (tag->bit > 63)
 		return fault_at(fault, "bit of a node", tag->start, 63, tag->bit);
-	if (vmem->tracked && !(vmem->regions[class] & region_of(vmem, tag->start)))
-		return fault_at(fault, "regions of a class", tag->start,
-				region_of(vmem, tag->start), vmem->regions[class]);
 	err = verify_child(vmem, tag, 0, fault) ?: verify_child(vmem, tag, 1, fault);
 	if (err)
 		return err;
@@ -212,12 +213,11 @@ static int verify_node(const struct quarry_vmem *vmem, const struct quarry_vmem_
 }
 
 /* Walk a trie with the nodes whose right side is still to come on a stack. */
-static int verify_trie(struct quarry_vmem *vmem, unsigned int class,
+static int verify_trie(struct quarry_vmem *vmem, unsigned int bin, u32 *nr,
 		       struct quarry_fault *fault)
 {
-	struct quarry_vmem_tag *tag = vmem->roots[class];
-	unsigned int depth = 0;
-	u32 nr = 0;
+	unsigned int class = class_of_bin(bin), depth = 0;
+	struct quarry_vmem_tag *tag = vmem->roots[bin];
 	int err;
 
 	while (tag != &vmem->nil || depth) {
@@ -225,13 +225,33 @@ static int verify_trie(struct quarry_vmem *vmem, unsigned int class,
 			tag = vmem->path[--depth]->child[1];
 			continue;
 		}
-		err = verify_node(vmem, tag, class, fault);
+		err = verify_node(vmem, tag, bin, fault);
 		if (err)
 			return err;
-		if (++nr > vmem->nr_in_class[class] || depth == QUARRY_VMEM_MAX_DEPTH)
-			break;
+		if (++*nr > vmem->nr_in_class[class] || depth == QUARRY_VMEM_MAX_DEPTH)
+			return fault_at(fault, "count of a class", class,
+					vmem->nr_in_class[class], *nr);
 		vmem->path[depth++] = tag;
 		tag = tag->child[0];
+	}
+	return 0;
+}
+
+/* All bins of a class. */
+static int verify_class(struct quarry_vmem *vmem, unsigned int class, struct quarry_fault *fault)
+{
+	unsigned int bin = bin_of(class, 0), end = bin_of(class + 1, 0);
+	u32 nr = 0;
+
+	for (; bin < end; bin++) {
+		bool any = vmem->avail[bin / 64] & BIT_ULL(bin % 64);
+		int err;
+
+		if (!vmem->roots[bin] || any != (vmem->roots[bin] != &vmem->nil))
+			return fault_at(fault, "mask of bins", bin, !any, any);
+		err = verify_trie(vmem, bin, &nr, fault);
+		if (err)
+			return err;
 	}
 	if (nr != vmem->nr_in_class[class])
 		return fault_at(fault, "count of a class", class, vmem->nr_in_class[class], nr);
@@ -247,11 +267,7 @@ static int verify_classes(struct quarry_vmem *vmem, struct census *census,
 	if (vmem->nil.mask || vmem->nil.bit)
 		return fault_at(fault, "end of tries", 0, 0, vmem->nil.mask);
 	for (class = 0; class < QUARRY_VMEM_NR_CLASSES; class++) {
-		bool any = vmem->avail[class / 64] & BIT_ULL(class % 64);
-
-		if (!vmem->roots[class] || any != (vmem->roots[class] != &vmem->nil))
-			return fault_at(fault, "mask of classes", class, !any, any);
-		err = verify_trie(vmem, class, fault);
+		err = verify_class(vmem, class, fault);
 		if (err)
 			return err;
 		census->nr_in_classes += vmem->nr_in_class[class];

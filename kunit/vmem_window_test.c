@@ -1,0 +1,235 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Windows: each answer is the best of all segments, wherever spans and windows lie among the
+ * parts that the arena divides itself in.
+ */
+#include <linux/math64.h>
+#include <linux/minmax.h>
+#include <linux/sort.h>
+
+#include "../lib/vmem_internal.h"
+#include "vmem_helpers.h"
+
+#define NR_SLOTS	512
+#define NR_OPS		10000
+#define CHECK_EVERY	500
+#define MAX_QUANTA	160U	/* of a segment: more than the classes of one size have */
+
+/**
+ * struct ground - the spans of an arena
+ * @name: of the ground
+ * @quantum: the quantum
+ * @size: of the first span, and of the second
+ * @first: where the first span begins
+ * @second: where the second does; 0 if there is none
+ */
+struct ground {
+	const char *name;
+	u64 quantum;
+	u64 size;
+	u64 first;
+	u64 second;
+};
+
+static const struct ground grounds[] = {
+	{ "aligned", 16, 16 << 13, VBASE },
+	{ "across a boundary", 16, 16 << 13, VBASE + 16 * 777 },
+	{ "from 0 on", 1, 5000, 0 },
+	{ "the top", 4096, 4096 * 6001, -4096ULL * 6001 },
+	{ "smaller than its parts", 1, 50, 100 },
+	{ "two spans", 16, 16 * 4000, VBASE, VBASE + 16 * 4010 },
+	{ "far above", 16, 16 * 4000, VBASE, VBASE + BIT_ULL(45) },
+	{ "below", 16, 16 * 4000, VBASE, VBASE - 16 * 4321 },
+	{ "larger than parted classes", 1, BIT_ULL(24) - 7, VBASE },
+};
+
+static void ground_name(const struct ground *ground, char *desc)
+{
+	strscpy(desc, ground->name, KUNIT_PARAM_DESC_SIZE);
+}
+
+KUNIT_ARRAY_PARAM(ground, grounds, ground_name);
+
+struct slot {
+	u64 addr;
+	u64 size;
+	bool x;
+};
+
+struct trial {
+	struct kunit *test;
+	const struct ground *ground;
+	struct quarry_vmem *vmem;
+	struct rnd_state rnd;
+	struct slot *slots;
+	u64 quanta;		/* in a span */
+};
+
+static u32 below(struct trial *trial, u64 limit)
+{
+	return qtest_below(&trial->rnd, limit);
+}
+
+static struct trial start(struct kunit *test)
+{
+	const struct ground *ground = test->param_value;
+	struct trial trial = {
+		.test = test,
+		.ground = ground,
+		.vmem = &qtest_vmem(test, ground->first, ground->size, ground->quantum,
+				    4 * NR_SLOTS)->vmem,
+		.slots = qtest_memory(test, NR_SLOTS * sizeof(struct slot)),
+		.quanta = div64_u64(ground->size, ground->quantum),
+	};
+
+	qtest_seed(test, &trial.rnd);
+	memset(trial.slots, 0, NR_SLOTS * sizeof(struct slot));
+	if (ground->second)
+		ASSERT_OK(test, quarry_vmem_add(trial.vmem, ground->second, ground->size));
+	return trial;
+}
+
+/* An address in one of the spans. */
+static u64 draw_address(struct trial *trial)
+{
+	u64 offset = below(trial, trial->quanta) * trial->ground->quantum;
+
+	if (trial->ground->second && below(trial, 2))
+		return trial->ground->second + offset;
+	return trial->ground->first + offset;
+}
+
+/* One that is a few quanta across, or of any width, in one of the spans or from one to another. */
+static void draw_window(struct trial *trial, struct quarry_vmem_request *want)
+{
+	u64 quantum = trial->ground->quantum;
+	u64 a = draw_address(trial), b = draw_address(trial);
+
+	if (!below(trial, 4))
+		b = a + min(below(trial, 256) * quantum, U64_MAX - (a + quantum - 1));
+	want->min = min(a, b);
+	want->max = max(a, b) + quantum - 1;
+}
+
+/* The first place in a free segment, or U64_MAX. */
+static u64 first_place(const struct quarry_vmem_segment *segment,
+		       const struct quarry_vmem_request *want)
+{
+	u64 last = min(segment->addr + (segment->size - 1), want->max);
+	u64 place = max(segment->addr, want->min);
+
+	place += -place & (want->align - 1);
+	if (segment->state != QUARRY_VMEM_FREE || place < want->min || place > last ||
+	    last - place < want->size - 1)
+		return U64_MAX;
+	return place;
+}
+
+/* Where best fit has to put it, or U64_MAX. */
+static u64 best_place(struct trial *trial, const struct quarry_vmem_request *want)
+{
+	struct quarry_vmem_segment segment;
+	u64 best = U64_MAX, size = U64_MAX, addr = 0;
+
+	while (!quarry_vmem_next(trial->vmem, addr, &segment)) {
+		u64 place = first_place(&segment, want);
+
+		if (place != U64_MAX && segment.size < size) {
+			size = segment.size;
+			best = place;
+		}
+		addr = segment.addr + segment.size;
+		if (!addr)
+			break;
+	}
+	return best;
+}
+
+static void ask_window(struct trial *trial, struct slot *slot)
+{
+	struct quarry_vmem_request want = qtest_vmem_want(slot->size, BEST);
+	u64 place;
+	int err;
+
+	want.align = trial->ground->quantum << (below(trial, 2) ? below(trial, 9) : 0);
+	draw_window(trial, &want);
+	place = best_place(trial, &want);
+	err = quarry_vmem_xalloc(trial->vmem, &want, &slot->addr);
+	KUNIT_EXPECT_EQ(trial->test, err, place == U64_MAX ? -ENOSPC : 0);
+	if (err)
+		slot->size = 0;
+	else
+		KUNIT_EXPECT_EQ(trial->test, slot->addr, place);
+	slot->x = true;
+}
+
+/* Sizes are mostly small, and sometimes far above those of the classes of one size. */
+static void ask(struct trial *trial, struct slot *slot)
+{
+	u64 limit = below(trial, 8) ? 8 : max_t(u64, MAX_QUANTA, trial->quanta / 32);
+	u64 nr = 1 + below(trial, limit);
+
+	slot->size = nr * trial->ground->quantum;
+	if (below(trial, 2)) {
+		ask_window(trial, slot);
+		return;
+	}
+	slot->x = false;
+	if (quarry_vmem_alloc(trial->vmem, slot->size, below(trial, 2) ? FIRST : BEST,
+			      &slot->addr))
+		slot->size = 0;
+}
+
+static void give_back(struct trial *trial, struct slot *slot)
+{
+	if (slot->x)
+		EXPECT_OK(trial->test, quarry_vmem_xfree(trial->vmem, slot->addr, slot->size));
+	else
+		EXPECT_OK(trial->test, quarry_vmem_free(trial->vmem, slot->addr, slot->size));
+	slot->size = 0;
+}
+
+static void windows_get_the_best(struct kunit *test)
+{
+	struct trial trial = start(test);
+	unsigned int i;
+
+	for (i = 0; i < NR_OPS; i++) {
+		struct slot *slot = &trial.slots[below(&trial, NR_SLOTS)];
+
+		if (slot->size)
+			give_back(&trial, slot);
+		else
+			ask(&trial, slot);
+		if (i % CHECK_EVERY == 0)
+			qtest_vmem_intact(test, trial.vmem);
+	}
+}
+
+/* Whoever lowers the first span's share of the address space moves no part. */
+static void parts_are_of_the_first_span(struct kunit *test)
+{
+	struct trial trial = start(test);
+	const struct ground *ground = trial.ground;
+	u64 last = ground->first + (ground->size - 1);
+
+	KUNIT_EXPECT_EQ(test, part_of(trial.vmem, 0), 0U);
+	KUNIT_EXPECT_EQ(test, part_of(trial.vmem, ground->first), 0U);
+	KUNIT_EXPECT_EQ(test, part_of(trial.vmem, U64_MAX),
+			last == U64_MAX ? part_of(trial.vmem, last) : QUARRY_VMEM_NR_PARTS - 1U);
+	KUNIT_EXPECT_GE(test, part_of(trial.vmem, last), QUARRY_VMEM_NR_PARTS / 2 - 1U);
+	qtest_vmem_intact(test, trial.vmem);
+}
+
+static struct kunit_case window_cases[] = {
+	KUNIT_CASE_PARAM(windows_get_the_best, ground_gen_params),
+	KUNIT_CASE_PARAM(parts_are_of_the_first_span, ground_gen_params),
+	{}
+};
+
+static struct kunit_suite window_suite = {
+	.name = "quarry_vmem_window",
+	.test_cases = window_cases,
+};
+
+kunit_test_suite(window_suite);
