@@ -29,14 +29,19 @@
 /* Lists tags; returns how many fitted in. */
 static unsigned int add_tags(struct quarry_vmem *vmem, void *memory, size_t size)
 {
-	struct quarry_vmem_tag *tag = memory;
-	unsigned int nr = 0;
+	struct quarry_vmem_tag *free = vmem->free_tags;
+	void *end = memory + ALIGN_DOWN(size, QUARRY_VMEM_TAG_SIZE);
+	unsigned int nr = size / QUARRY_VMEM_TAG_SIZE;
 
-	for (; size >= QUARRY_VMEM_TAG_SIZE; size -= QUARRY_VMEM_TAG_SIZE, nr++) {
+	for (; memory != end; memory += QUARRY_VMEM_TAG_SIZE) {
+		struct quarry_vmem_tag *tag = memory;
+
 		tag->slotted = false;
-		put_tag(vmem, tag);
-		tag = (void *)tag + QUARRY_VMEM_TAG_SIZE;
+		tag->link = free;
+		free = tag;
 	}
+	vmem->free_tags = free;
+	vmem->nr_free_tags += nr;
 	vmem->nr_tags += nr;
 	return nr;
 }
