@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
  * Damage on purpose: what verify() of an arena must find, by name, and that it comes to
- * an end, and reads nothing but tags, whatever any of these says.
+ * an end, and reads nothing but tags, whatever any of these says; and that an arena which
+ * finds itself damaged serves nothing more.
  */
 #include <linux/string.h>
 
@@ -108,6 +109,7 @@ static void verify_names_a_damaged_index(struct kunit *test)
 		     "segment in another's bin");
 	EXPECT_FAULT(test, vmem->nil.mask, 1, "end of tries");
 	EXPECT_FAULT(test, vmem->nil.bit, 1, "end of tries");
+	EXPECT_FAULT(test, vmem->nil.child[1], NULL, "end of tries");
 	EXPECT_FAULT(test, vmem->part_shift, vmem->part_shift + 1, "part of a segment");
 	EXPECT_FAULT(test, vmem->parts_base, vmem->parts_base + QUANTA(4), "part of a segment");
 }
@@ -249,6 +251,38 @@ static void verify_survives_any_damage(struct kunit *test)
 	KUNIT_EXPECT_GT(test, nr_found, rounds / 2);
 }
 
+/* A hole that its bin doesn't know is met when its neighbour is freed. */
+static void break_it(struct kunit *test, struct quarry_vmem *vmem)
+{
+	kunit_info(test, "wants to be warned that this arena is out of service");
+	KUNIT_ASSERT_PTR_EQ(test, vmem->roots[bin_of(0, 2)], tag_at(test, 10));
+	vmem->roots[bin_of(0, 2)] = &vmem->nil;
+	quarry_vmem_free(vmem, VAT(11), QUANTUM);
+	KUNIT_EXPECT_TRUE(test, vmem->broken);
+}
+
+static void a_broken_arena_serves_nothing_more(struct kunit *test)
+{
+	struct quarry_vmem_request want = qtest_vmem_want(QUANTUM, BEST);
+	struct quarry_vmem *vmem = &((struct qtest_vmem *)test->priv)->vmem;
+	struct quarry_vmem_segment segment;
+	u64 addr = 0;
+
+	break_it(test, vmem);
+	test->priv = NULL;
+	EXPECT_ERR(test, quarry_vmem_alloc(vmem, QUANTUM, FIRST, &addr), -EIO);
+	EXPECT_ERR(test, quarry_vmem_alloc(vmem, QUANTUM, BEST, &addr), -EIO);
+	EXPECT_ERR(test, quarry_vmem_xalloc(vmem, &want, &addr), -EIO);
+	EXPECT_ERR(test, quarry_vmem_alloc_at(vmem, VAT(30), QUANTUM), -EIO);
+	EXPECT_ERR(test, quarry_vmem_free(vmem, VAT(12), QUANTUM), -EIO);
+	EXPECT_ERR(test, quarry_vmem_xfree(vmem, VAT(50), QUANTA(2)), -EIO);
+	EXPECT_ERR(test, quarry_vmem_grow(vmem, VAT(29), QUANTUM, QUANTA(2)), -EIO);
+	EXPECT_ERR(test, quarry_vmem_add(vmem, VAT(1000), QUANTUM), -EIO);
+	EXPECT_ERR(test, quarry_vmem_lookup(vmem, VAT(12), &segment), -EIO);
+	EXPECT_ERR(test, quarry_vmem_next(vmem, 0, &segment), -EIO);
+	EXPECT_ERR(test, quarry_vmem_verify(vmem, NULL), -EUCLEAN);
+}
+
 static struct kunit_case verify_cases[] = {
 	KUNIT_CASE(verify_of_an_intact_arena_finds_nothing),
 	KUNIT_CASE(verify_names_every_wrong_counter),
@@ -256,6 +290,7 @@ static struct kunit_case verify_cases[] = {
 	KUNIT_CASE(verify_names_a_damaged_segment_in_use),
 	KUNIT_CASE(verify_names_a_damaged_free_segment),
 	KUNIT_CASE(verify_survives_any_damage),
+	KUNIT_CASE(a_broken_arena_serves_nothing_more),
 	{}
 };
 

@@ -107,8 +107,8 @@ static inline unsigned long side_of(u64 start, const struct quarry_vmem_tag *nod
 }
 
 /*
- * Put a node into a trie; it has no children, and its mask is its own. All that is below @nil
- * differs from it in the highest bit, so that no other end has to be looked for.
+ * Put a node into a trie; it has no children, and its mask is its own. The sentinel is made to
+ * differ from it in the highest bit, and so ends the way like any node that belongs below it.
  */
 static __always_inline void trie_insert(struct quarry_vmem_tag **link,
 					struct quarry_vmem_tag *tag, u64 start, u64 mask,

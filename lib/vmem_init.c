@@ -22,10 +22,13 @@ static bool is_space(u64 base, u64 size, u64 quantum)
 	return !size || is_range(base, size);
 }
 
+/* Below the sentinel is the sentinel, so that a way that leads past it is found to be too long. */
 static void empty_tries(struct quarry_vmem *vmem)
 {
 	unsigned int bin;
 
+	vmem->nil.child[0] = &vmem->nil;
+	vmem->nil.child[1] = &vmem->nil;
 	for (bin = 0; bin < QUARRY_VMEM_NR_BINS; bin++)
 		vmem->roots[bin] = &vmem->nil;
 }

@@ -264,7 +264,8 @@ static int verify_classes(struct quarry_vmem *vmem, struct census *census,
 	unsigned int class;
 	int err;
 
-	if (vmem->nil.mask || vmem->nil.bit)
+	if (vmem->nil.mask || vmem->nil.bit || vmem->nil.child[0] != &vmem->nil ||
+	    vmem->nil.child[1] != &vmem->nil)
 		return fault_at(fault, "end of tries", 0, 0, vmem->nil.mask);
 	for (class = 0; class < QUARRY_VMEM_NR_CLASSES; class++) {
 		err = verify_class(vmem, class, fault);
