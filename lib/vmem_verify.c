@@ -245,9 +245,10 @@ static int verify_class(struct quarry_vmem *vmem, unsigned int class, struct qua
 
 	for (; bin < end; bin++) {
 		bool any = vmem->avail[bin / 64] & BIT_ULL(bin % 64);
+		bool is_empty = vmem->roots[bin] == &vmem->nil;
 		int err;
 
-		if (!vmem->roots[bin] || any != (vmem->roots[bin] != &vmem->nil))
+		if (!vmem->roots[bin] || any == is_empty)
 			return fault_at(fault, "mask of bins", bin, !any, any);
 		err = verify_trie(vmem, bin, &nr, fault);
 		if (err)
