@@ -90,7 +90,9 @@ static inline bool has_place(u64 from, u64 last, struct want *want)
 /* Whether a free segment can serve. */
 static inline bool fits(const struct quarry_vmem_tag *tag, struct want *want)
 {
-	return has_place(max(tag->start, want->min), min(last_of(tag), want->max), want);
+	u64 from = max(tag->start, want->min), last = min(last_of(tag), want->max);
+
+	return from <= last && has_place(from, last, want);
 }
 
 /* The colours that can serve in segments that are @quanta larger than those of @mask. */
@@ -369,14 +371,16 @@ static struct quarry_vmem_tag *search_parts(struct quarry_vmem *vmem, unsigned i
 
 	for (; (bin = bin_among(vmem, bin, each)) < bin_of(end, 0); bin++) {
 		struct quarry_vmem_tag *root = vmem->roots[bin];
-		u64 from, colours;
+		u64 from = 0, colours;
 
 		class = class_of_bin(bin);
-		from = class_reach(vmem, class, want);
 		colours = large_enough(vmem, class, want);
 		want->steps++;
-		if (root->mask & colours &&
-		    lowest_of(vmem, root, from, want->max, colours, want))
+		if (!(root->mask & colours))
+			continue;
+		if (!is_leaf(root))
+			from = class_reach(vmem, class, want);
+		if (lowest_of(vmem, root, from, want->max, colours, want))
 			return best_of_class(vmem, class, bins_of(vmem, class) & parts, want);
 	}
 	return NULL;
