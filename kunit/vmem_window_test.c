@@ -206,7 +206,50 @@ static void windows_get_the_best(struct kunit *test)
 	}
 }
 
-/* Whoever lowers the first span's share of the address space moves no part. */
+#define PART	2048U	/* quanta in a part of the arena below */
+
+/* Use all quanta from @first on, but the last @nr_free before those of @end. */
+static void use_up_to(struct kunit *test, struct quarry_vmem *vmem, u32 first, u32 end, u32 nr_free)
+{
+	ASSERT_OK(test, quarry_vmem_alloc_at(vmem, VAT(first), QUANTA(end - nr_free - first)));
+}
+
+/*
+ * Four free segments, each in a part of its own, of sizes that have one colour: neither the first
+ * nor the last is the smallest or the largest.
+ */
+static struct quarry_vmem *with_one_colour(struct kunit *test)
+{
+	struct quarry_vmem *vmem = &qtest_vmem(test, VBASE, QUANTA(16 * PART), QUANTUM, 64)->vmem;
+
+	use_up_to(test, vmem, 0, 2 * PART, 1026);
+	use_up_to(test, vmem, 2 * PART, 6 * PART, 1025);
+	use_up_to(test, vmem, 6 * PART, 9 * PART, 1027);
+	use_up_to(test, vmem, 9 * PART, 12 * PART, 1026);
+	use_up_to(test, vmem, 12 * PART, 16 * PART, 0);
+	return vmem;
+}
+
+static void sizes_of_a_colour_are_compared_in_all_parts(struct kunit *test)
+{
+	struct quarry_vmem *vmem = with_one_colour(test);
+	struct quarry_vmem_request want = qtest_vmem_want(QUANTA(1024), BEST);
+	u64 addr = 0;
+
+	KUNIT_EXPECT_EQ(test, quarry_vmem_size(vmem, QUARRY_VMEM_SIZE_LARGEST), QUANTA(1027));
+	ASSERT_OK(test, quarry_vmem_xalloc(vmem, &want, &addr));
+	KUNIT_EXPECT_EQ(test, addr, VAT(6 * PART - 1025));
+	/* Now the lower of two that are equal, and then what a window leaves. */
+	ASSERT_OK(test, quarry_vmem_alloc(vmem, QUANTA(1024), BEST, &addr));
+	KUNIT_EXPECT_EQ(test, addr, VAT(2 * PART - 1026));
+	want.max = VAT(9 * PART) - 1;
+	ASSERT_OK(test, quarry_vmem_xalloc(vmem, &want, &addr));
+	KUNIT_EXPECT_EQ(test, addr, VAT(9 * PART - 1027));
+	KUNIT_EXPECT_EQ(test, quarry_vmem_size(vmem, QUARRY_VMEM_SIZE_LARGEST), QUANTA(1026));
+	qtest_vmem_intact(test, vmem);
+}
+
+/* A span that is added below the first, or above it, moves no part. */
 static void parts_are_of_the_first_span(struct kunit *test)
 {
 	struct trial trial = start(test);
@@ -223,6 +266,7 @@ static void parts_are_of_the_first_span(struct kunit *test)
 
 static struct kunit_case window_cases[] = {
 	KUNIT_CASE_PARAM(windows_get_the_best, ground_gen_params),
+	KUNIT_CASE(sizes_of_a_colour_are_compared_in_all_parts),
 	KUNIT_CASE_PARAM(parts_are_of_the_first_span, ground_gen_params),
 	{}
 };

@@ -301,32 +301,18 @@ search_exact(struct quarry_vmem *vmem, unsigned int class, struct want *want)
 	}
 }
 
-/*
- * The first bin of one size that has a wanted colour, if any part of the arena will do: its
- * lowest such segment serves, but for alignments and boundaries of more than 64 quanta, for
- * which the whole search has to be made.
- */
-static __always_inline struct quarry_vmem_tag *search_quickly(struct quarry_vmem *vmem,
-							      struct want *want)
+/* Of a trie that has one of some colours, a segment that serves: of the lowest colour, or of any. */
+static struct quarry_vmem_tag *some_of(struct quarry_vmem *vmem, struct quarry_vmem_tag *root,
+				       u64 from, u64 colours, struct want *want)
 {
-	unsigned int before = class_of(want->size >> vmem->quantum_shift);
-	unsigned int bin = bin_of(before, 0);
-	u64 colours = want->colours;
+	u64 all = root->mask & colours, some = all & -all;
 
-	for (; (bin = bin_from(vmem, bin)) < NR_EXACT_BINS; bin++) {
-		struct quarry_vmem_tag *root = vmem->roots[bin];
-		unsigned int class = bin / QUARRY_VMEM_NR_PARTS;
+	for (;; some = all) {
+		struct quarry_vmem_tag *tag = lowest_of(vmem, root, from, want->max, some, want);
 
-		want->steps++;
-		colours = smear(colours, class - before);
-		before = class;
-		if (root->mask & colours) {
-			struct quarry_vmem_tag *tag = lowest_coloured(root, colours);
-
-			return has_place(tag->start, last_of(tag), want) ? tag : NULL;
-		}
+		if (tag || some == all)
+			return tag;
 	}
-	return NULL;
 }
 
 /*
@@ -345,7 +331,7 @@ static noinline struct quarry_vmem_tag *best_of_class(struct quarry_vmem *vmem,
 		root = vmem->roots[bin_of(class, __ffs64(rest))];
 		want->steps++;
 		while (root->mask & colours) {
-			tag = lowest_of(vmem, root, from, want->max, colours, want);
+			tag = some_of(vmem, root, from, colours, want);
 			if (!tag)
 				break;
 			best = tag;
@@ -507,13 +493,31 @@ struct quarry_vmem_tag *__quarry_vmem_largest(struct quarry_vmem *vmem)
 				     largest_of_class(vmem, class_of_bin(bin));
 }
 
-/* Best fit where all of the arena will do. */
+/*
+ * Best fit where all of the arena will do. The lowest segment of a wanted colour in the first bin
+ * that has one serves, but for alignments and boundaries of more than 64 quanta, for which the
+ * whole search has to be made.
+ */
 static __always_inline struct quarry_vmem_tag *search_all(struct quarry_vmem *vmem,
 							  struct want *want)
 {
-	struct quarry_vmem_tag *tag = search_quickly(vmem, want);
+	unsigned int first = class_of(want->size >> vmem->quantum_shift), before = first;
+	unsigned int bin = bin_of(first, 0);
+	u64 colours = want->colours;
 
-	return likely(tag) ? tag : search_best(vmem, want);
+	for (; (bin = bin_from(vmem, bin)) < NR_EXACT_BINS; bin++) {
+		struct quarry_vmem_tag *root = vmem->roots[bin], *tag;
+		unsigned int class = bin / QUARRY_VMEM_NR_PARTS;
+
+		want->steps++;
+		colours = smear(colours, class - before);
+		before = class;
+		if (!(root->mask & colours))
+			continue;
+		tag = lowest_coloured(root, colours);
+		return has_place(tag->start, last_of(tag), want) ? tag : search_best(vmem, want);
+	}
+	return search_above(vmem, max_t(unsigned int, first, QUARRY_VMEM_NR_EXACT), want);
 }
 
 /* ---- Next fit ---- */
