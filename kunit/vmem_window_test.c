@@ -40,7 +40,7 @@ static const struct ground grounds[] = {
 	{ "two spans", 16, 16 * 4000, VBASE, VBASE + 16 * 4010 },
 	{ "far above", 16, 16 * 4000, VBASE, VBASE + BIT_ULL(45) },
 	{ "below", 16, 16 * 4000, VBASE, VBASE - 16 * 4321 },
-	{ "larger than parted classes", 1, BIT_ULL(24) - 7, VBASE },
+	{ "larger than parted classes", 1, BIT_ULL(26) - 7, VBASE },
 };
 
 static void ground_name(const struct ground *ground, char *desc)

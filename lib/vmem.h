@@ -20,10 +20,10 @@
 
 /*
  * A class has a bin for each of so many parts of the arena, as long as its segments are below
- * 32768 quanta; those above have one bin a class.
+ * 524288 quanta; those above have one bin a class.
  */
 #define QUARRY_VMEM_NR_PARTS	16
-#define QUARRY_VMEM_NR_PARTED	(QUARRY_VMEM_NR_EXACT + 4 * (15 - 7))
+#define QUARRY_VMEM_NR_PARTED	(QUARRY_VMEM_NR_EXACT + 4 * (19 - 7))
 #define QUARRY_VMEM_NR_BINS	(QUARRY_VMEM_NR_PARTED * QUARRY_VMEM_NR_PARTS + \
 				 QUARRY_VMEM_NR_CLASSES - QUARRY_VMEM_NR_PARTED)
 
@@ -300,7 +300,7 @@ struct quarry_vmem_qcache {
  * struct quarry_vmem - an arena of segments of addresses
  *
  * Embedded by the caller and made valid by quarry_vmem_init(), or made by
- * quarry_vmem_create(). It has some 25 KiB, most of it roots of tries, and is not for the
+ * quarry_vmem_create(). It has some 27 KiB, most of it roots of tries, and is not for the
  * stack. lib/vmem.c tells how it works.
  */
 struct quarry_vmem {

@@ -43,7 +43,7 @@
  * up to 64 quanta, phase, boundary and a window each as a coin falls, a search took 6 steps
  * on average, and in two million of them 264 at most, in a window that is a sixteenth of the
  * space, and so full that most classes are asked in vain; with windows of any width down to one
- * quantum, 756. A step is some 20 instructions.
+ * quantum, 756. A step is some 25 instructions.
  */
 #include <linux/align.h>
 #include <linux/lockdep.h>

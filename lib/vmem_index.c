@@ -27,7 +27,7 @@
  *    four a doubling above. The arena is in 16 parts, of one size, that cover the first span;
  *    the first and the last have all that is beyond, too. The segments of a class that start
  *    in one part are a bin, with a bit for each bin that has any: a word has those of four
- *    classes. Of sizes from 32768 quanta on there are few, and a class is one bin.
+ *    classes. Of sizes from 524288 quanta on there are few, and a class is one bin.
  *
  *    The segments of one bin form a binary trie by address, in which each node is a segment:
  *
@@ -51,7 +51,7 @@
  *
  *    Parts make tries shallow, and most have one segment or none; they tell what is in a
  *    window; and parts and colours together mostly tell which bin serves without a look
- *    into it. The price is 22 KiB of roots in each arena.
+ *    into it. The price is 24 KiB of roots in each arena.
  *
  * 3. A free segment that holds an address isn't in the table, as it changes too often.
  *    It is looked for like room in a window of one quantum (lib/vmem_find.c). Nothing that is
