@@ -301,7 +301,7 @@ search_exact(struct quarry_vmem *vmem, unsigned int class, struct want *want)
 	}
 }
 
-/* Of a trie that has one of some colours, a segment that serves: of the lowest colour, or of any. */
+/* Of a trie that has one of some colours, a segment that serves: of the lowest, or else of any. */
 static struct quarry_vmem_tag *some_of(struct quarry_vmem *vmem, struct quarry_vmem_tag *root,
 				       u64 from, u64 colours, struct want *want)
 {
