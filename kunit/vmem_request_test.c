@@ -329,6 +329,14 @@ static void what_cannot_serve_is_not_looked_at(struct kunit *test)
 	ASSERT_OK(test, quarry_vmem_xalloc(vmem, &want, &addr));
 	KUNIT_EXPECT_EQ(test, addr, VAT(64 * (NR_BLOCKS - 1)));
 	KUNIT_EXPECT_LE(test, steps_of(vmem) - steps, (u64)QUARRY_VMEM_NR_PARTS + 2);
+
+	/* Nor are the parts that are outside of the window. */
+	EXPECT_OK(test, quarry_vmem_xfree(vmem, addr, QUANTUM));
+	want.min = VAT(64 * (NR_BLOCKS - 2));
+	want.max = VAT(64 * NR_BLOCKS) - 1;
+	steps = steps_of(vmem);
+	ASSERT_OK(test, quarry_vmem_xalloc(vmem, &want, &addr));
+	KUNIT_EXPECT_LE(test, steps_of(vmem) - steps, (u64)4);
 	qtest_vmem_intact(test, vmem);
 }
 

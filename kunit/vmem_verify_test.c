@@ -99,17 +99,18 @@ static void verify_names_a_damaged_index(struct kunit *test)
 	EXPECT_FAULT(test, vmem->bucket_mask, UINT_MAX, "buckets of the table");
 	EXPECT_FAULT(test, vmem->bucket_mask, vmem->bucket_mask - 1, "buckets of the table");
 	EXPECT_FAULT(test, vmem->avail[0], vmem->avail[0] ^ BIT_ULL(1), "mask of bins");
+	EXPECT_FAULT(test, vmem->avail[0], vmem->avail[0] ^ BIT_ULL(2), "mask of bins");
 	EXPECT_FAULT(test, vmem->avail[1], vmem->avail[1] ^ BIT_ULL(9), "mask of bins");
-	EXPECT_FAULT(test, vmem->roots[1], NULL, "mask of bins");
+	EXPECT_FAULT(test, vmem->roots[1], NULL, "bin with no end");
 	EXPECT_FAULT(test, vmem->nr_in_class[0], 2, "count of a class");
 	EXPECT_FAULT(test, vmem->nr_in_class[2], U32_MAX, "count of a class");
 	EXPECT_FAULT(test, vmem->roots[bin_of(0, 2)], vmem->roots[bin_of(1, 0)],
 		     "segment in another's bin");
 	EXPECT_FAULT(test, vmem->roots[bin_of(0, 2)], vmem->roots[bin_of(0, 7)],
 		     "segment in another's bin");
-	EXPECT_FAULT(test, vmem->nil.mask, 1, "end of tries");
-	EXPECT_FAULT(test, vmem->nil.bit, 1, "end of tries");
-	EXPECT_FAULT(test, vmem->nil.child[1], NULL, "end of tries");
+	EXPECT_FAULT(test, vmem->nil.mask, 1, "colours of the end of tries");
+	EXPECT_FAULT(test, vmem->nil.bit, 1, "bit of the end of tries");
+	EXPECT_FAULT(test, vmem->nil.child[1], NULL, "node below the end of tries");
 	EXPECT_FAULT(test, vmem->part_shift, vmem->part_shift + 1, "part of a segment");
 	EXPECT_FAULT(test, vmem->parts_base, vmem->parts_base + QUANTA(4), "part of a segment");
 }
@@ -184,7 +185,8 @@ static void heal(struct patient *patient)
 }
 
 /*
- * Any number may have become anything, and any pointer NULL or another tag's. The link of
+ * Any number may have become anything, and any pointer NULL, or another tag's or the end of
+ * tries, which is a tag as well. The link of
  * one in use leads to one in use, as a free one has its mask there.
  */
 static void damage(struct patient *patient, struct rnd_state *rnd)
@@ -196,6 +198,8 @@ static void damage(struct patient *patient, struct rnd_state *rnd)
 
 	if (value % 8 == 0)
 		other = NULL;
+	else if (value % 16 == 1)
+		other = &patient->vmem->nil;
 	switch (qtest_below(rnd, 10)) {
 	case 0:
 		tag->start = value % 2 ? VAT(value / 2 % NR_QUANTA) : (u64)value << 32 | value;

@@ -205,26 +205,26 @@ static __always_inline void understand(const struct quarry_vmem *vmem,
 /* ---- Segments ---- */
 
 /*
- * Split the first @size off a segment that is in no class; returns that part. The
+ * Split the first @size off a segment that is in no class; returns that piece. The
  * rest keeps the tag.
  */
 static __always_inline struct quarry_vmem_tag *
 split(struct quarry_vmem *vmem, struct quarry_vmem_tag *rest, u64 size)
 {
-	struct quarry_vmem_tag *part = get_tag(vmem), *prev = rest->prev;
+	struct quarry_vmem_tag *piece = get_tag(vmem), *prev = rest->prev;
 
-	part->start = rest->start;
-	part->size = size;
-	part->prev = prev;
-	part->next = rest;
+	piece->start = rest->start;
+	piece->size = size;
+	piece->prev = prev;
+	piece->next = rest;
 	if (prev)
-		prev->next = part;
+		prev->next = piece;
 	else if (rest == vmem->first)
-		vmem->first = part;
-	rest->prev = part;
+		vmem->first = piece;
+	rest->prev = piece;
 	rest->start += size;
 	rest->size -= size;
-	return part;
+	return piece;
 }
 
 /* Let a segment that is in no index take in the one behind it, likewise. */
@@ -278,10 +278,10 @@ carve(struct quarry_vmem *vmem, struct quarry_vmem_tag *tag, u64 start, u64 size
 	if (start != tag->start)
 		__quarry_vmem_free_insert(vmem, split(vmem, tag, start - tag->start));
 	if (size != tag->size) {
-		struct quarry_vmem_tag *part = split(vmem, tag, size);
+		struct quarry_vmem_tag *piece = split(vmem, tag, size);
 
 		__quarry_vmem_free_insert(vmem, tag);
-		return part;
+		return piece;
 	}
 	return tag;
 }
@@ -505,9 +505,8 @@ static noinline int alloc_otherwise(struct quarry_vmem *vmem, u64 size, unsigned
 }
 
 /*
- * Any segment of the first class of which all are large enough: the topmost, which
- * is the cheapest to take out. Best fit takes the lowest, and only of a class of
- * one size.
+ * Any segment of the first class of which all are large enough: the topmost of the lowest bin,
+ * which is the cheapest to take out. Best fit takes the lowest, and only of a class of one size.
  */
 static __always_inline struct quarry_vmem_tag *pick(const struct quarry_vmem *vmem, u64 size,
 						    unsigned int flags)
@@ -566,7 +565,7 @@ unsigned int __quarry_vmem_take_several(struct quarry_vmem *vmem, u64 size, unsi
 					enum quarry_vmem_state state,
 					struct quarry_vmem_tag **first)
 {
-	struct quarry_vmem_tag *rest = pick(vmem, size, QUARRY_VMEM_FIRSTFIT), *part;
+	struct quarry_vmem_tag *rest = pick(vmem, size, QUARRY_VMEM_FIRSTFIT), *piece;
 	unsigned int n = 0;
 
 	lockdep_assert_held(&vmem->lock);
@@ -575,12 +574,12 @@ unsigned int __quarry_vmem_take_several(struct quarry_vmem *vmem, u64 size, unsi
 		return 0;
 	free_remove(vmem, rest);
 	do {
-		part = rest->size == size ? rest : split(vmem, rest, size);
-		mark_used(vmem, part, state);
+		piece = rest->size == size ? rest : split(vmem, rest, size);
+		mark_used(vmem, piece, state);
 		if (!n++)
-			*first = part;
-	} while (part != rest && n < nr && rest->size >= size && vmem->nr_free_tags);
-	if (part != rest)
+			*first = piece;
+	} while (piece != rest && n < nr && rest->size >= size && vmem->nr_free_tags);
+	if (piece != rest)
 		free_insert(vmem, rest);
 	return n;
 }

@@ -213,7 +213,7 @@ struct quarry_vmem_failure {
  * @nr_frees: segments taken back since init, by quantum caches too
  * @nr_failures: allocations that found no room, or timed out, or were killed
  * @nr_misuses: calls that were refused because they can't be right
- * @nr_steps: free segments and free lists that constrained, best-fit and next-fit
+ * @nr_steps: free segments, and bins of them, that constrained, best-fit and next-fit
  *	searches looked at
  * @max_steps: the most of these in one search
  * @nr_imports: spans imported

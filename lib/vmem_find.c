@@ -12,17 +12,17 @@
  *    c, a segment can serve a size s just if one of the places from its start to c - s
  *    further can; so the colours that can are those for which the start itself can, rotated
  *    by 0 up to c - s quanta and joined. For an alignment and a boundary of up to 64 quanta
- *    this decides, and only segments across the window's ends, or that start less than 128
- *    quanta before it, are looked at in vain. For larger ones it is necessary only: a segment
+ *    this decides, and only segments across the window's ends, or beside them, are looked
+ *    at in vain. For larger ones it is necessary only: a segment
  *    that has the right colour serves with probability 64 quanta / alignment, and if not, the
  *    search goes on.
  *
  *    In a class of several sizes the colours are sizes. Any segment that serves is looked
  *    for first, then one of a smaller colour, until there is none. Up to 511 quanta
  *    a colour is one size; above, all segments of the colour, which are within 0.4 %
- *    of one another, are compared, unless one is found that is just large enough. Such a
- *    segment may begin far before the window; but one that is smaller than a part begins in
- *    the part before at the earliest.
+ *    of one another, are compared, unless one is found that is just large enough. A segment
+ *    of such a class may begin far before the window; but one that is smaller than a part
+ *    begins in the part before at the earliest.
  *
  * 2. Next fit looks at the segment that holds the cursor and at some more behind it;
  *    then it asks each class for its lowest segment from there on. Behind the last
@@ -33,9 +33,11 @@
  *
  * Bounds, for L levels of a bin's trie (log2 of its segments; at most 65) and C classes with
  * segments that are large enough (at most 356; 128 and four a doubling): one step for each of
- * a class's 16 bins at most, and 2L for those of them, at most three, which lie across the ends
- * of the window or before it, so C * (16 + 6L); where sizes are above 128 quanta, C * 64 * 6L.
- * And 2L for each segment that has the right colour but can't serve. The latter are few by
+ * a class's 16 bins at most, and 2L for those which lie across the ends of the window, or within
+ * a segment's size before these: at most four, if parts are larger than the class's segments,
+ * so C * (16 + 8L); where sizes are above 128 quanta, C * 64 * 8L. If segments are larger than
+ * parts, all 16 may be asked, but there are few of them. And 2L
+ * for each segment that has the right colour but can't serve. The latter are few by
  * chance, but not by design: a request for an alignment above 64 quanta of an arena in which
  * each segment is off by the same 64 quanta looks at all of them, and so does best fit for more
  * than 511 quanta where all sizes are within 0.4 %, and none is the wanted one. Steps are
@@ -135,7 +137,8 @@ static inline u64 reach(u64 size, const struct want *want)
 
 /*
  * Go on below a node: left, and with the right kept for later. Only sides are of interest that
- * have a wanted colour, and that aren't wholly below @from or above @max; NULL if none is.
+ * have a wanted colour, and that aren't wholly below @from or above @max; NULL if none is. The
+ * left alone is gone down even if it is below @from, as a test of that costs more than it saves.
  */
 static __always_inline struct quarry_vmem_tag *
 descend(struct quarry_vmem *vmem, struct quarry_vmem_tag *node, u64 from, u64 max, u64 colours,
@@ -187,7 +190,7 @@ lowest_of(struct quarry_vmem *vmem, struct quarry_vmem_tag *node, u64 from, u64 
 		if (start - from <= max - from && colours >> node->own & 1 && fits(node, want)) {
 			best = node;
 			if (start == from)
-				break;
+				break;		/* None is lower, and @max would be below @from. */
 			max = start - 1;
 			depth = 0;
 		}
@@ -217,12 +220,11 @@ static __always_inline struct quarry_vmem_tag *lowest_coloured(struct quarry_vme
 	return best;
 }
 
-/* The better of what is known, which may be NULL, and a segment, if that serves. */
+/* The better of the best that is known and a segment, if that serves. */
 static inline struct quarry_vmem_tag *better(struct quarry_vmem_tag *best,
 					     struct quarry_vmem_tag *tag, struct want *want)
 {
-	if (best && (tag->size > best->size ||
-		     (tag->size == best->size && tag->start > best->start)))
+	if (tag->size > best->size || (tag->size == best->size && tag->start > best->start))
 		return best;
 	return fits(tag, want) ? tag : best;
 }
@@ -268,21 +270,22 @@ static struct quarry_vmem_tag *best_of(struct quarry_vmem *vmem, struct quarry_v
 
 /*
  * In classes of one size, colours tell which segments can serve. They are carried on from class
- * to class.
+ * to class. The bins of a word stay in a register, which bin_among() can't do for its callers.
  */
 static __always_inline struct quarry_vmem_tag *
 search_exact(struct quarry_vmem *vmem, unsigned int class, struct want *want)
 {
 	u64 max = want->max - (want->size - 1);
-	u64 from = reach((u64)QUARRY_VMEM_NR_EXACT << vmem->quantum_shift, want);
-	u64 parts = in_each_class(parts_of(vmem, from, max)), colours = want->colours;
+	u64 from = class_reach(vmem, QUARRY_VMEM_NR_EXACT - 1, want);
+	u64 each = in_each_class(parts_of(vmem, from, max)), colours = want->colours;
 	unsigned int word = bin_of(class, 0) / 64, before = class;
-	u64 bins = vmem->avail[word] & parts & U64_MAX << (bin_of(class, 0) % 64);
+	u64 bins = vmem->avail[word] & each & U64_MAX << (bin_of(class, 0) % 64);
 
 	for (;;) {
 		while (bins) {
 			unsigned int bin = 64 * word + __ffs64(bins);
 			struct quarry_vmem_tag *root = vmem->roots[bin], *tag;
+			u64 low;
 
 			bins &= bins - 1;
 			want->steps++;
@@ -291,13 +294,14 @@ search_exact(struct quarry_vmem *vmem, unsigned int class, struct want *want)
 			before = class;
 			if (!(root->mask & colours))
 				continue;
-			tag = lowest_of(vmem, root, from, max, colours, want);
+			low = is_leaf(root) ? from : class_reach(vmem, class, want);
+			tag = lowest_of(vmem, root, low, max, colours, want);
 			if (tag)
 				return tag;
 		}
 		if (++word == NR_EXACT_BINS / 64)
 			return NULL;
-		bins = vmem->avail[word] & parts;
+		bins = vmem->avail[word] & each;
 	}
 }
 

@@ -24,8 +24,9 @@
  *    each of which, once allocated, is filled in as buckets are split.
  *
  * 2. Free segments are in classes by size: one for each size up to 128 quanta, and
- *    four a doubling above. The arena is in 16 parts, of one size, that cover the first span;
- *    the first and the last have all that is beyond, too. The segments of a class that start
+ *    four a doubling above. The arena is in 16 parts of one size, a power of two of quanta, of
+ *    which the first span takes nine at least (one for each quantum, if it has fewer); the
+ *    first and the last have all that is beyond, too. The segments of a class that start
  *    in one part are a bin, with a bit for each bin that has any: a word has those of four
  *    classes. Of sizes from 524288 quanta on there are few, and a class is one bin.
  *

@@ -113,6 +113,8 @@ static void list_used(struct quarry_vmem *vmem)
 /* What an arena knows of spans, none of which is in use. */
 static void forget_spans(struct quarry_vmem *vmem)
 {
+	unsigned int bin;
+
 	vmem->import = NULL;
 	vmem->spans = RB_ROOT;
 	vmem->lowest = 0;
@@ -125,9 +127,10 @@ static void forget_spans(struct quarry_vmem *vmem)
 	vmem->levels = 0;
 	vmem->first = NULL;
 	vmem->near_cursor = NULL;
+	for (bin = 0; (bin = bin_from(vmem, bin)) < QUARRY_VMEM_NR_BINS; bin++)
+		vmem->roots[bin] = &vmem->nil;
 	memset(vmem->avail, 0, sizeof(vmem->avail));
 	memset(vmem->nr_in_class, 0, sizeof(vmem->nr_in_class));
-	empty_tries(vmem);
 }
 
 /**
@@ -170,7 +173,7 @@ EXPORT_SYMBOL_GPL(quarry_vmem_fini);
  * @base: as for quarry_vmem_init()
  * @size: as for quarry_vmem_init()
  * @quantum: as for quarry_vmem_init()
- * @backend: where all memory comes from
+ * @backend: where all memory comes from, 32 KiB of it at once
  *
  * Context: any but NMI. O(1).
  * Return: the arena, to be ended by quarry_vmem_destroy(); NULL if an argument is wrong

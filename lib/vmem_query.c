@@ -82,8 +82,8 @@ static void describe(const struct quarry_vmem *vmem, const struct quarry_vmem_ta
  * @addr: any address
  * @segment: filled in with what it is, in use or free
  *
- * Context: any but NMI. O(log2 of the largest size) if it is in use; else one path
- * down the trie of each class that has segments.
+ * Context: any but NMI. O(log2 of the largest size) if it is in use; else the bound of a
+ * search in a window of one quantum, as lib/vmem_find.c tells.
  * Return: 0; -EINVAL if @addr isn't managed or @segment is NULL; -EIO if out of service.
  */
 int quarry_vmem_lookup(struct quarry_vmem *vmem, u64 addr, struct quarry_vmem_segment *segment)

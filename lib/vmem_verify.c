@@ -195,9 +195,8 @@ static int verify_node(const struct quarry_vmem *vmem, const struct quarry_vmem_
 	if (tag->part != part_of(vmem, tag->start))
 		return fault_at(fault, "part of a segment", tag->start,
 				part_of(vmem, tag->start), tag->part);
-	if (bin_of(class, tag->part) != bin)
-		return fault_at(fault, "segment in another's bin", tag->start, bin,
-				bin_of(class, tag->part));
+	if (class >= QUARRY_VMEM_NR_CLASSES || bin_of(class, tag->part) != bin)
+		return fault_at(fault, "segment in another's bin", tag->start, bin, class);
 	if (tag->own != __quarry_vmem_colour(vmem, tag))
 		return fault_at(fault, "colour of a segment", tag->start,
 				__quarry_vmem_colour(vmem, tag), tag->own);
@@ -248,7 +247,9 @@ static int verify_class(struct quarry_vmem *vmem, unsigned int class, struct qua
 		bool is_empty = vmem->roots[bin] == &vmem->nil;
 		int err;
 
-		if (!vmem->roots[bin] || any == is_empty)
+		if (!vmem->roots[bin])
+			return fault_at(fault, "bin with no end", bin, 1, 0);
+		if (any == is_empty)
 			return fault_at(fault, "mask of bins", bin, !any, any);
 		err = verify_trie(vmem, bin, &nr, fault);
 		if (err)
@@ -265,9 +266,12 @@ static int verify_classes(struct quarry_vmem *vmem, struct census *census,
 	unsigned int class;
 	int err;
 
-	if (vmem->nil.mask || vmem->nil.bit || vmem->nil.child[0] != &vmem->nil ||
-	    vmem->nil.child[1] != &vmem->nil)
-		return fault_at(fault, "end of tries", 0, 0, vmem->nil.mask);
+	if (vmem->nil.mask)
+		return fault_at(fault, "colours of the end of tries", 0, 0, vmem->nil.mask);
+	if (vmem->nil.bit)
+		return fault_at(fault, "bit of the end of tries", 0, 0, vmem->nil.bit);
+	if (vmem->nil.child[0] != &vmem->nil || vmem->nil.child[1] != &vmem->nil)
+		return fault_at(fault, "node below the end of tries", 0, 0, 1);
 	for (class = 0; class < QUARRY_VMEM_NR_CLASSES; class++) {
 		err = verify_class(vmem, class, fault);
 		if (err)
