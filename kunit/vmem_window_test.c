@@ -196,7 +196,8 @@ static void judge(struct trial *trial, struct slot *slot, int err, u64 place)
 
 static void ask_window(struct trial *trial, struct slot *slot)
 {
-	struct quarry_vmem_request want = qtest_vmem_want(slot->size, below(trial, 3) ? BEST : NEXT);
+	unsigned int strategy = below(trial, 3) ? BEST : NEXT;
+	struct quarry_vmem_request want = qtest_vmem_want(slot->size, strategy);
 	u64 place;
 
 	want.align = trial->ground->quantum;
