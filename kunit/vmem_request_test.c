@@ -345,7 +345,8 @@ static void what_cannot_serve_is_not_looked_at(struct kunit *test)
 
 /*
  * A small part of the arena, which has many small segments, of which every other
- * quantum is in use; there is room for two quanta only at its beginning.
+ * quantum is in use; there is room for two quanta only at its beginning. Elsewhere are many of
+ * nine.
  */
 static void a_crowded_window_is_searched_to_its_end(struct kunit *test)
 {
@@ -356,7 +357,8 @@ static void a_crowded_window_is_searched_to_its_end(struct kunit *test)
 	unsigned int i;
 
 	for (i = 1; i <= NR_LARGE; i++)
-		ASSERT_OK(test, quarry_vmem_alloc_at(vmem, VAT(NR_SMALL * i), QUANTA(NR_SMALL)));
+		ASSERT_OK(test, quarry_vmem_alloc_at(vmem, VAT(NR_SMALL * i),
+						     QUANTA(NR_SMALL - 9)));
 	for (i = 5; i < NR_SMALL; i += 2)
 		ASSERT_OK(test, quarry_vmem_alloc_at(vmem, VAT(i), QUANTUM));
 	ASSERT_OK(test, quarry_vmem_alloc_at(vmem, VAT(1), QUANTUM));
@@ -366,6 +368,11 @@ static void a_crowded_window_is_searched_to_its_end(struct kunit *test)
 	want.max = VAT(NR_SMALL) - 1;
 	ASSERT_OK(test, quarry_vmem_xalloc(vmem, &want, &addr));
 	KUNIT_EXPECT_EQ(test, addr, VAT(2));
+	KUNIT_EXPECT_LE(test, steps_of(vmem) - steps, (u64)8);
+
+	steps = steps_of(vmem);
+	want.size = QUANTA(8);
+	EXPECT_ERR(test, quarry_vmem_xalloc(vmem, &want, &addr), -ENOSPC);
 	KUNIT_EXPECT_LE(test, steps_of(vmem) - steps, (u64)8);
 	qtest_vmem_intact(test, vmem);
 }
